@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MPL-2.0
+//! InvBlock: the affine coupling that both modules are stacked from (Eq. 1 and 2).
+
+use tch::nn;
+use tch::{Kind, Tensor};
+
+use super::dense::DenseBlock;
+
+/// Channels, bound of the exponent and start of a stack's blocks.
+#[derive(Clone, Copy, Debug)]
+pub struct InvBlockConfig {
+    /// Channels of the path l.
+    pub low: i64,
+    /// Channels of the path h.
+    pub high: i64,
+    /// ρ stays within ±clamp, so that the exponent cannot blow up.
+    pub clamp: f64,
+    /// Hidden layers start at Xavier × gain.
+    pub gain: f64,
+}
+
+/// One invertible block over the pair (l, h).
+#[derive(Debug)]
+pub struct InvBlock {
+    phi: DenseBlock,
+    rho: DenseBlock,
+    psi: DenseBlock,
+    clamp: f64,
+}
+
+impl InvBlock {
+    fn new(path: &nn::Path, config: InvBlockConfig) -> Self {
+        let InvBlockConfig { low, high, clamp, gain } = config;
+        Self {
+            phi: DenseBlock::new(&(path / "phi"), high, low, gain),
+            rho: DenseBlock::new(&(path / "rho"), low, high, gain),
+            psi: DenseBlock::new(&(path / "psi"), low, high, gain),
+            clamp,
+        }
+    }
+
+    /// exp of the bounded ρ(l): clamp · (2σ(s) − 1).
+    fn scale(&self, low: &Tensor, precision: Kind) -> Tensor {
+        let s = self.rho.forward(low, precision);
+        ((s.sigmoid() * 2.0 - 1.0) * self.clamp).exp()
+    }
+
+    /// Eq. 1: l += φ(h), h = h ⊙ exp(ρ(l)) + ψ(l).
+    fn forward(&self, low: &Tensor, high: &Tensor, precision: Kind) -> (Tensor, Tensor) {
+        let low = low + self.phi.forward(high, precision);
+        let high = high * self.scale(&low, precision) + self.psi.forward(&low, precision);
+        (low, high)
+    }
+
+    /// Eq. 2, the exact inverse: h = (h − ψ(l)) ⊘ exp(ρ(l)), l −= φ(h).
+    fn inverse(&self, low: &Tensor, high: &Tensor, precision: Kind) -> (Tensor, Tensor) {
+        let high = (high - self.psi.forward(low, precision)) / self.scale(low, precision);
+        let low = low - self.phi.forward(&high, precision);
+        (low, high)
+    }
+}
+
+/// A stack of InvBlocks, run forwards to conceal and backwards to reveal.
+#[derive(Debug)]
+pub struct InvBlocks(Vec<InvBlock>);
+
+impl InvBlocks {
+    /// `count` blocks named `blocks.0`, `blocks.1`, … under `path`.
+    pub fn new(path: &nn::Path, count: usize, config: InvBlockConfig) -> Self {
+        let block = |k| InvBlock::new(&(path / "blocks" / k), config);
+        Self((0..count as i64).map(block).collect())
+    }
+
+    /// (l, h) through every block, in f32 with convolutions in `precision`.
+    pub fn forward(&self, low: Tensor, high: Tensor, precision: Kind) -> (Tensor, Tensor) {
+        self.0.iter().fold((low, high), |(low, high), block| block.forward(&low, &high, precision))
+    }
+
+    /// The inverse of [`forward`](Self::forward).
+    pub fn inverse(&self, low: Tensor, high: Tensor, precision: Kind) -> (Tensor, Tensor) {
+        self.0
+            .iter()
+            .rev()
+            .fold((low, high), |(low, high), block| block.inverse(&low, &high, precision))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use tch::Device;
+    use tch::nn::VarStore;
+
+    /// Draws every variable at random, the last convolutions too: at zero a block is the identity.
+    pub fn randomise(store: &VarStore) {
+        tch::manual_seed(7);
+        for (_, mut variable) in store.variables() {
+            let _ = tch::no_grad(|| variable.uniform_(-0.03, 0.03));
+        }
+    }
+
+    /// sin(start), sin(start + 1), …
+    fn wave(shape: &[i64], start: i64) -> Tensor {
+        let count = shape.iter().product::<i64>();
+        Tensor::arange_start(start, start + count, (Kind::Float, Device::Cpu)).sin().view(shape)
+    }
+
+    /// ```python
+    /// def wave(*shape, start):
+    ///     return torch.sin(torch.arange(torch.Size(shape).numel()) + start).reshape(shape)
+    /// def dense(x, inputs, outputs, start):
+    ///     for k in range(5):
+    ///         out = 32 if k < 4 else outputs
+    ///         y = F.conv2d(x, wave(out, inputs + 32 * k, 3, 3, start=start) / 20,
+    ///                      wave(out, start=start) / 20, padding=1)
+    ///         x = torch.cat((x, F.leaky_relu(y, 0.2)), 1) if k < 4 else y
+    ///     return x
+    /// low, high = wave(1, 2, 2, 2, start=3), wave(1, 3, 2, 2, start=4)
+    /// low = low + dense(high, 3, 2, 0)
+    /// scale = torch.exp(2 * (2 * torch.sigmoid(dense(low, 2, 3, 1)) - 1))
+    /// high = high * scale + dense(low, 2, 3, 2)
+    /// print(low.flatten().tolist(), high.flatten().tolist())
+    /// ```
+    #[test]
+    fn an_inv_block_agrees_with_pytorch() {
+        let store = VarStore::new(Device::Cpu);
+        let config = InvBlockConfig { low: 2, high: 3, clamp: 2.0, gain: 1.0 };
+        let block = InvBlock::new(&store.root(), config);
+        for (name, mut variable) in store.variables() {
+            let start = ["phi", "rho", "psi"].iter().position(|own| name.starts_with(own)).unwrap();
+            let values = wave(&variable.size(), start as i64) / 20.0;
+            tch::no_grad(|| variable.copy_(&values));
+        }
+        let (low, high) =
+            block.forward(&wave(&[1, 2, 2, 2], 3), &wave(&[1, 3, 2, 2], 4), Kind::Float);
+        let expected_low = [
+            0.3463931679725647,
+            -0.7635668516159058,
+            -1.1818780899047852,
+            -0.3077574074268341,
+            0.4621216058731079,
+            0.8407059907913208,
+            0.6782428026199341,
+            -0.2906763553619385,
+        ];
+        let expected_high = [
+            -0.7827593684196472,
+            -1.0069886445999146,
+            -0.19335317611694336,
+            0.7553537487983704,
+            0.9641658067703247,
+            0.3564426004886627,
+            -0.5786008834838867,
+            -1.033403754234314,
+            -0.528365969657898,
+            0.3640064597129822,
+            0.8894000053405762,
+            0.6373841166496277,
+        ];
+        let error = |actual: &Tensor, expected: &[f32]| {
+            (actual.view([-1]) - Tensor::from_slice(expected)).abs().max().double_value(&[])
+        };
+        assert!(error(&low, &expected_low) < 1e-5, "{low}");
+        assert!(error(&high, &expected_high) < 1e-5, "{high}");
+    }
+
+    #[test]
+    fn a_fresh_block_is_the_identity() {
+        let store = VarStore::new(Device::Cpu);
+        let config = InvBlockConfig { low: 3, high: 9, clamp: 1.0, gain: 1.0 };
+        let blocks = InvBlocks::new(&store.root(), 2, config);
+        let (low, high) = (wave(&[1, 3, 4, 4], 0), wave(&[1, 9, 4, 4], 1));
+        let (new_low, new_high) =
+            blocks.forward(low.shallow_clone(), high.shallow_clone(), Kind::Float);
+        assert_eq!((new_low, new_high), (low, high));
+    }
+}

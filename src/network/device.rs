@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Which device runs the network, and in which precision.
+
+use std::sync::LazyLock;
+
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use tch::{Cuda, Device, Kind};
+
+use super::Error;
+
+/// Reads a device name: `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` or
+/// `cuda:INDEX`.
+///
+/// # Errors
+/// [`Error::DeviceName`] for any other text, [`Error::DeviceAbsent`] where a CUDA device is named
+/// and absent: never a fallback.
+pub fn parse(name: &str) -> Result<Device, Error> {
+    let index = match name {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" => return Ok(if cuda_devices() > 0 { Device::Cuda(0) } else { Device::Cpu }),
+        "cuda" => 0,
+        _ => name
+            .strip_prefix("cuda:")
+            .and_then(|index| index.parse().ok())
+            .ok_or_else(|| Error::DeviceName(name.into()))?,
+    };
+    let found = cuda_devices();
+    if (index as i64) < found {
+        return Ok(Device::Cuda(index));
+    }
+    let reason = match &*CUDA_LIBRARY {
+        Ok(_) => String::new(),
+        Err(reason) => format!(" ({reason})"),
+    };
+    Err(Error::DeviceAbsent { name: name.into(), found, reason })
+}
+
+/// The precision of the convolutions: bf16 where the device has it in hardware, f32 elsewhere.
+pub fn precision(device: Device) -> Kind {
+    match device {
+        Device::Cuda(_) => Kind::BFloat16,
+        _ if cpu_has_bf16() => Kind::BFloat16,
+        _ => Kind::Float,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn cpu_has_bf16() -> bool {
+    std::arch::is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpu_has_bf16() -> bool {
+    false
+}
+
+/// libtorch's CUDA part. It is loaded, not linked, so that one binary also starts where the CUDA
+/// libraries are absent; once loaded it registers itself with libtorch and must stay.
+static CUDA_LIBRARY: LazyLock<Result<Library, libloading::Error>> = LazyLock::new(|| {
+    // SAFETY: the library's initialisers only register CUDA kernels with the libtorch of the same
+    // release that this program is linked to.
+    unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) }
+});
+
+fn cuda_devices() -> i64 {
+    match &*CUDA_LIBRARY {
+        Ok(_) => Cuda::device_count(),
+        Err(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_names_are_refused() {
+        for name in ["", "gpu", "cuda:", "cuda:x", "cpu:0"] {
+            let message = parse(name).unwrap_err().to_string();
+            assert!(message.contains(&format!("'{name}'")), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_absent_device_is_an_error() {
+        let message = parse("cuda:99").unwrap_err().to_string();
+        assert!(message.contains("cuda:99") && message.contains("found"), "{message}");
+    }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What can go wrong in the network, each a sentence with the offending values.
+
+use std::path::PathBuf;
+
+/// The network's errors.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A number of secrets that no weights are made for.
+    #[error("secrets={0} is not possible: choose 4, 6, 8, 9 or 16")]
+    Secrets(u32),
+    /// A grid outside 1×1 to 5×5.
+    #[error("a grid of {rows}x{columns} is not possible: rows and columns go from 1 to 5")]
+    Grid {
+        /// Rows asked for.
+        rows: usize,
+        /// Columns asked for.
+        columns: usize,
+    },
+    /// Text that names no grid.
+    #[error("'{0}' names no grid: write ROWSxCOLUMNS, for example 4x4")]
+    GridName(String),
+    /// A device name that cannot be read.
+    #[error("device '{0}' is not known: choose auto, cpu, cuda or cuda:INDEX")]
+    DeviceName(String),
+    /// A CUDA device that is not there.
+    #[error("device '{name}' is not there: {found} CUDA device(s) found{reason}")]
+    DeviceAbsent {
+        /// The device asked for.
+        name: String,
+        /// How many CUDA devices libtorch sees.
+        found: i64,
+        /// Why libtorch's CUDA part did not load, if it did not.
+        reason: String,
+    },
+    /// A frame whose pixels do not fit its size.
+    #[error("a frame of {width}x{height} needs {} bytes of RGB, got {bytes}", width * height * 3)]
+    FrameBytes {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Bytes given.
+        bytes: usize,
+    },
+    /// A frame too small to be cut into the grid's tiles.
+    #[error(
+        "a frame of {width}x{height} is too small to hide in: a {grid} grid needs at least {min_width}x{min_height}"
+    )]
+    FrameSmall {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// The grid, as `rows`x`columns`.
+        grid: String,
+        /// Smallest width in pixels.
+        min_width: usize,
+        /// Smallest height in pixels.
+        min_height: usize,
+    },
+    /// A secret or a mosaic of another size than the cover.
+    #[error(
+        "a {what} of {width}x{height} does not fit a frame of {expected_width}x{expected_height}"
+    )]
+    FrameSize {
+        /// What has the wrong size.
+        what: &'static str,
+        /// Its width in pixels.
+        width: usize,
+        /// Its height in pixels.
+        height: usize,
+        /// The width expected.
+        expected_width: usize,
+        /// The height expected.
+        expected_height: usize,
+    },
+    /// A wrong number of secrets.
+    #[error("{given} secrets given, {expected} needed")]
+    SecretCount {
+        /// Secrets given.
+        given: usize,
+        /// Secrets needed.
+        expected: usize,
+    },
+    /// No weights file in any of the folders searched.
+    #[error("no weights for {secrets} secrets: '{file}' is in none of {searched}")]
+    WeightsMissing {
+        /// N.
+        secrets: usize,
+        /// The file's name.
+        file: String,
+        /// The folders searched.
+        searched: String,
+    },
+    /// A weights file that cannot be opened or written.
+    #[error("weights file '{path}': {source}")]
+    WeightsIo {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A weights file that is cut short or of another make.
+    #[error("weights file '{path}' cannot be used: {reason}")]
+    WeightsContent {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with what was expected.
+        reason: String,
+    },
+    /// libtorch failed, for want of memory for example.
+    #[error("libtorch failed: {0}")]
+    Torch(String),
+}
+
+impl From<tch::TchError> for Error {
+    fn from(error: tch::TchError) -> Self {
+        Self::Torch(error.to_string())
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MPL-2.0
+//! An 8-bit RGB picture in memory, and its way to and from a tensor.
+
+use image::RgbImage;
+use image::imageops::{FilterType, resize};
+use tch::{Device, Kind, Tensor};
+
+use super::Error;
+
+/// A picture of `width`×`height`: interleaved R, G, B of 8 bits, rows without padding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+}
+
+impl Frame {
+    /// A frame of these pixels.
+    ///
+    /// # Errors
+    /// [`Error::FrameBytes`] unless there are width·height·3 bytes, and some.
+    pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Result<Self, Error> {
+        let bytes = pixels.len();
+        if bytes == 0 || width * height * 3 != bytes {
+            return Err(Error::FrameBytes { width, height, bytes });
+        }
+        Ok(Self { width, height, pixels })
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Interleaved RGB.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// Interleaved RGB, without a copy.
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.pixels
+    }
+
+    /// The same picture at another size, stretched with the Lanczos filter.
+    ///
+    /// # Errors
+    /// [`Error::FrameBytes`] for an empty size.
+    pub fn stretched(self, width: usize, height: usize) -> Result<Self, Error> {
+        if (self.width, self.height) == (width, height) {
+            return Ok(self);
+        }
+        let picture = RgbImage::try_from(self)?;
+        Self::try_from(resize(&picture, width as u32, height as u32, FilterType::Lanczos3))
+    }
+
+    /// 1×3×H×W of f32 in [0, 1].
+    pub(crate) fn to_tensor(&self, device: Device) -> Tensor {
+        let (height, width) = (self.height as i64, self.width as i64);
+        Tensor::from_slice(&self.pixels)
+            .view([1, height, width, 3])
+            .to_device(device)
+            .permute([0, 3, 1, 2])
+            .to_kind(Kind::Float)
+            / 255.0
+    }
+
+    /// From 1×3×H×W or 3×H×W in [0, 1], clamped and rounded to 8 bits.
+    pub(crate) fn from_tensor(picture: &Tensor) -> Result<Self, Error> {
+        let size = picture.size();
+        let (height, width) = (size[size.len() - 2], size[size.len() - 1]);
+        let bytes = (picture * 255.0)
+            .round()
+            .clamp(0.0, 255.0)
+            .to_kind(Kind::Uint8)
+            .view([3, height, width])
+            .permute([1, 2, 0])
+            .contiguous()
+            .to_device(Device::Cpu)
+            .view([-1]);
+        Self::new(width as usize, height as usize, Vec::<u8>::try_from(bytes)?)
+    }
+}
+
+impl TryFrom<RgbImage> for Frame {
+    type Error = Error;
+
+    fn try_from(picture: RgbImage) -> Result<Self, Error> {
+        let (width, height) = picture.dimensions();
+        Self::new(width as usize, height as usize, picture.into_raw())
+    }
+}
+
+impl TryFrom<Frame> for RgbImage {
+    type Error = Error;
+
+    fn try_from(frame: Frame) -> Result<Self, Error> {
+        let (width, height, bytes) = (frame.width, frame.height, frame.pixels.len());
+        let too_large = Error::FrameBytes { width, height, bytes };
+        RgbImage::from_raw(width as u32, height as u32, frame.pixels).ok_or(too_large)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_survives_the_way_through_a_tensor() {
+        let pixels: Vec<u8> = (0..5 * 3 * 3).map(|i| (i * 5) as u8).collect();
+        let frame = Frame::new(5, 3, pixels).unwrap();
+        let tensor = frame.to_tensor(Device::Cpu);
+        assert_eq!(tensor.size(), [1, 3, 3, 5]);
+        let blue = f64::from(frame.pixels()[(5 + 4) * 3 + 2]) / 255.0;
+        assert!((tensor.double_value(&[0, 2, 1, 4]) - blue).abs() < 1e-6);
+        assert_eq!(Frame::from_tensor(&tensor).unwrap(), frame);
+    }
+
+    #[test]
+    fn wrong_bytes_are_refused() {
+        assert!(Frame::new(2, 2, vec![0; 11]).unwrap_err().to_string().contains("12"));
+        assert!(Frame::new(0, 0, vec![]).is_err());
+    }
+}

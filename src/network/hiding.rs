@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Invertible Image Hiding (IIH): a mosaic into a cover and back (paper, section 2).
+
+use tch::nn;
+use tch::{Kind, Tensor};
+
+use super::coupling::{InvBlockConfig, InvBlocks};
+use super::decomposition::Decomposition;
+
+/// Channels of the Haar bands of an RGB picture.
+const BANDS: i64 = 12;
+
+/// G InvBlocks over Haar bands: l is the cover's, h the mosaic's.
+#[derive(Debug)]
+pub struct Hiding {
+    wavelet: Decomposition,
+    blocks: InvBlocks,
+}
+
+impl Hiding {
+    /// A module of `blocks` InvBlocks (paper: 16) whose exponent stays within ±`clamp`.
+    pub fn new(path: &nn::Path, blocks: usize, clamp: f64) -> Self {
+        let config = InvBlockConfig { low: BANDS, high: BANDS, clamp, gain: 0.1 };
+        Self {
+            wavelet: Decomposition::haar(path.device()),
+            blocks: InvBlocks::new(path, blocks, config),
+        }
+    }
+
+    /// Cover and mosaic B×3×H×W in [0, 1] to the stego B×3×H×W, not yet rounded; the latent r
+    /// is dropped.
+    pub fn conceal(&self, cover: &Tensor, mosaic: &Tensor, precision: Kind) -> Tensor {
+        let (cover, mosaic) = (self.wavelet.forward(cover), self.wavelet.forward(mosaic));
+        let (stego, _r) = self.blocks.forward(cover, mosaic, precision);
+        self.wavelet.inverse(&stego)
+    }
+
+    /// Stego B×3×H×W in [0, 1] to the mosaic B×3×H×W, with z = 0 in place of r.
+    pub fn reveal(&self, stego: &Tensor, precision: Kind) -> Tensor {
+        let stego = self.wavelet.forward(stego);
+        let z = stego.zeros_like();
+        let (_cover, mosaic) = self.blocks.inverse(stego, z, precision);
+        self.wavelet.inverse(&mosaic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::coupling::tests::randomise;
+    use tch::Device;
+    use tch::nn::VarStore;
+
+    #[test]
+    fn parameters_are_the_papers() {
+        let store = VarStore::new(Device::Cpu);
+        Hiding::new(&store.root(), 16, 2.0);
+        let parameters: usize = store.variables().values().map(Tensor::numel).sum();
+        assert_eq!(parameters, 4_050_240);
+    }
+
+    #[test]
+    fn it_inverts_itself() {
+        let store = VarStore::new(Device::Cpu);
+        let module = Hiding::new(&store.root(), 4, 2.0);
+        randomise(&store);
+        // Bands of 5×4: odd and even.
+        let picture = || Tensor::rand([2, 3, 10, 8], (Kind::Float, Device::Cpu));
+        let (cover, mosaic) = (picture(), picture());
+        let bands = |picture: &Tensor| module.wavelet.forward(picture);
+        let (stego, latent) = module.blocks.forward(bands(&cover), bands(&mosaic), Kind::Float);
+        let concealed = module.wavelet.inverse(&stego);
+        assert_eq!(concealed, module.conceal(&cover, &mosaic, Kind::Float));
+        assert!((&concealed - &cover).abs().max().double_value(&[]) > 1e-3);
+        let (_, recovered) = module.blocks.inverse(stego, latent, Kind::Float);
+        let error = (module.wavelet.inverse(&recovered) - mosaic).abs().max().double_value(&[]);
+        assert!(error < 1e-4, "{error}");
+    }
+}

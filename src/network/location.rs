@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Where weights are looked for.
+
+use std::path::{Path, PathBuf};
+
+use super::weights::Module;
+use super::{Error, Grid};
+
+/// The two files that a grid needs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WeightsPaths {
+    /// `hiding-RxC.safetensors` where there is one, else `hiding.safetensors`.
+    pub hiding: PathBuf,
+    /// `rescaling-RxC.safetensors`.
+    pub rescaling: PathBuf,
+}
+
+impl WeightsPaths {
+    /// Looks in `location` alone if given; else in `INVMIH_MODEL_PATH`, the installed data folder
+    /// and the source tree that the program was built in, taking the first with weights for the grid.
+    ///
+    /// # Errors
+    /// [`Error::WeightsMissing`] naming the file and the folders searched.
+    pub fn find(location: Option<&Path>, grid: Grid) -> Result<Self, Error> {
+        let folders = location.map_or_else(default_folders, |folder| vec![folder.into()]);
+        let rescaling = Module::Rescaling(grid).file_name();
+        let hiding = Module::Hiding(None).file_name();
+        let missing = |file| Error::WeightsMissing {
+            secrets: grid.secrets(),
+            file,
+            searched: folders
+                .iter()
+                .map(|f| format!("'{}'", f.display()))
+                .collect::<Vec<_>>()
+                .join(", "),
+        };
+        let folder = folders
+            .iter()
+            .find(|folder| folder.join(&rescaling).is_file())
+            .ok_or_else(|| missing(rescaling.clone()))?;
+        let hiding = [Module::Hiding(Some(grid)).file_name(), hiding.clone()]
+            .into_iter()
+            .map(|name| folder.join(name))
+            .find(|path| path.is_file())
+            .ok_or_else(|| missing(hiding))?;
+        Ok(Self { hiding, rescaling: folder.join(rescaling) })
+    }
+}
+
+fn default_folders() -> Vec<PathBuf> {
+    let environment = std::env::var_os("INVMIH_MODEL_PATH").map(PathBuf::from);
+    let installed = option_env!("INVMIH_DATADIR").map(PathBuf::from);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    environment.into_iter().chain(installed).chain([source]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grids_own_hiding_weights_win() {
+        let folder = tempfile::tempdir().unwrap();
+        let grid = Grid::for_secrets(4).unwrap();
+        let missing = WeightsPaths::find(Some(folder.path()), grid).unwrap_err().to_string();
+        assert!(
+            missing.contains("4 secrets") && missing.contains("rescaling-2x2.safetensors"),
+            "{missing}"
+        );
+        for name in ["rescaling-2x2.safetensors", "hiding.safetensors"] {
+            std::fs::write(folder.path().join(name), []).unwrap();
+        }
+        let paths = WeightsPaths::find(Some(folder.path()), grid).unwrap();
+        assert!(paths.hiding.ends_with("hiding.safetensors"));
+        std::fs::write(folder.path().join("hiding-2x2.safetensors"), []).unwrap();
+        let paths = WeightsPaths::find(Some(folder.path()), grid).unwrap();
+        assert!(paths.hiding.ends_with("hiding-2x2.safetensors"));
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The Invertible Mosaic Image Hiding Network (Chen et al., ICASSP 2024). Knows no GStreamer.
+
+pub mod coupling;
+pub mod decomposition;
+pub mod dense;
+pub mod device;
+mod error;
+mod frame;
+mod grid;
+pub mod hiding;
+pub mod location;
+mod model;
+pub mod mosaic;
+pub mod quantisation;
+pub mod rescaling;
+pub mod weights;
+
+pub use error::Error;
+pub use frame::Frame;
+pub use grid::Grid;
+pub use model::{Model, Mosaic};
+pub use tch::Device;

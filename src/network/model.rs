@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MPL-2.0
+//! InvMIHNet with its weights, on frames: conceal and reveal (paper, Fig. 1).
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex, Weak};
+
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+use super::hiding::Hiding;
+use super::location::WeightsPaths;
+use super::mosaic::{cut, splice};
+use super::rescaling::Rescaling;
+use super::weights::{Module, WeightsFile};
+use super::{Error, Frame, Grid, device};
+
+/// The network for one grid on one device.
+#[derive(Debug)]
+pub struct Model {
+    grid: Grid,
+    device: Device,
+    precision: Kind,
+    hiding: Hiding,
+    rescaling: Rescaling,
+}
+
+// SAFETY: the weights are never written after `load`, and libtorch's operators may read one
+// tensor from several threads at once.
+unsafe impl Sync for Model {}
+
+/// A mosaic secret image, ready to be concealed in covers of its size.
+#[derive(Debug)]
+pub struct Mosaic {
+    /// 1×3×h×w, the area that the grid and the wavelet divide.
+    tensor: Tensor,
+    width: usize,
+    height: usize,
+}
+
+impl Mosaic {
+    /// Width in pixels of the covers that it fits.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Height in pixels of the covers that it fits.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+}
+
+type Shared = Mutex<HashMap<(WeightsPaths, String), Weak<Model>>>;
+
+/// The models in use in this process, by weights and device.
+static SHARED: LazyLock<Shared> = LazyLock::new(Shared::default);
+
+impl Model {
+    /// The process's model for a grid and a device, loaded if it is not in use yet. Weights come
+    /// from the folder `location`, or else from where [`WeightsPaths::find`] looks.
+    ///
+    /// # Errors
+    /// [`Error::WeightsMissing`], [`Error::WeightsIo`], [`Error::WeightsContent`].
+    pub fn open(location: Option<&Path>, grid: Grid, device: Device) -> Result<Arc<Self>, Error> {
+        let paths = WeightsPaths::find(location, grid)?;
+        let key = (paths.clone(), format!("{device:?}"));
+        let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(model) = shared.get(&key).and_then(Weak::upgrade) {
+            return Ok(model);
+        }
+        let model = Arc::new(guarded(|| Self::load(&paths, grid, device))?);
+        shared.retain(|_, model| model.strong_count() > 0);
+        shared.insert(key, Arc::downgrade(&model));
+        Ok(model)
+    }
+
+    fn load(paths: &WeightsPaths, grid: Grid, device: Device) -> Result<Self, Error> {
+        let precision = device::precision(device);
+        let hiding = WeightsFile::open(&paths.hiding)?;
+        if !matches!(hiding.header.module, Module::Hiding(tuned) if tuned.is_none_or(|own| own == grid))
+        {
+            return Err(Error::WeightsContent {
+                path: paths.hiding.clone(),
+                reason: format!("it holds {}, expected hiding for {grid}", hiding.header.module),
+            });
+        }
+        let rescaling = WeightsFile::open_as(&paths.rescaling, Module::Rescaling(grid))?;
+        Ok(Self {
+            grid,
+            device,
+            precision,
+            hiding: restored(&hiding, device, precision, |path| {
+                Hiding::new(path, hiding.header.blocks, hiding.header.clamp)
+            })?,
+            rescaling: restored(&rescaling, device, precision, |path| {
+                Rescaling::new(path, grid, rescaling.header.blocks, rescaling.header.clamp)
+            })?,
+        })
+    }
+
+    /// Splices N secrets of one size to a mosaic for covers of that size.
+    ///
+    /// # Errors
+    /// [`Error::SecretCount`], [`Error::FrameSize`], [`Error::FrameSmall`], [`Error::Torch`].
+    pub fn mosaic(&self, secrets: &[Frame]) -> Result<Mosaic, Error> {
+        let (given, expected) = (secrets.len(), self.grid.secrets());
+        let Some(first) = secrets.first().filter(|_| given == expected) else {
+            return Err(Error::SecretCount { given, expected });
+        };
+        let (width, height) = (first.width(), first.height());
+        let area = self.area(width, height)?;
+        guarded(|| {
+            // One secret at a time, so that the peak of memory does not grow with N.
+            let tiles = secrets
+                .iter()
+                .map(|secret| {
+                    check_size("secret", secret.width(), secret.height(), first)?;
+                    let secret = area.of(&secret.to_tensor(self.device));
+                    Ok(self.rescaling.downscale(&secret, self.precision))
+                })
+                .collect::<Result<Vec<_>, Error>>()?;
+            let tensor = splice(&Tensor::cat(&tiles, 0), self.grid);
+            Ok(Mosaic { tensor, width, height })
+        })
+    }
+
+    /// Hides a mosaic in a cover. Rows and columns past the area that the grid and the wavelet
+    /// divide stay the cover's.
+    ///
+    /// # Errors
+    /// [`Error::FrameSize`], [`Error::Torch`].
+    pub fn conceal(&self, cover: &Frame, mosaic: &Mosaic) -> Result<Frame, Error> {
+        check_size("mosaic", mosaic.width, mosaic.height, cover)?;
+        let area = self.area(cover.width(), cover.height())?;
+        guarded(|| {
+            let stego = cover.to_tensor(self.device);
+            let hidden = self.hiding.conceal(&area.of(&stego), &mosaic.tensor, self.precision);
+            area.of(&stego).copy_(&hidden);
+            Frame::from_tensor(&stego)
+        })
+    }
+
+    /// The N secrets in a stego, each of its size; what the conceal left out is extended from the
+    /// edge.
+    ///
+    /// # Errors
+    /// [`Error::FrameSmall`], [`Error::Torch`].
+    pub fn reveal(&self, stego: &Frame) -> Result<Vec<Frame>, Error> {
+        let area = self.area(stego.width(), stego.height())?;
+        guarded(|| {
+            let tiles = cut(&self.reveal_mosaic(stego, area), self.grid);
+            (0..self.grid.secrets() as i64)
+                .map(|u| {
+                    let secret = self.rescaling.upscale(&tiles.narrow(0, u, 1), self.precision);
+                    Frame::from_tensor(&area.extended(&secret, stego))
+                })
+                .collect()
+        })
+    }
+
+    /// The mosaic in a stego, of its size: the hiding module alone.
+    ///
+    /// # Errors
+    /// [`Error::FrameSmall`], [`Error::Torch`].
+    pub fn preview(&self, stego: &Frame) -> Result<Frame, Error> {
+        let area = self.area(stego.width(), stego.height())?;
+        guarded(|| Frame::from_tensor(&area.extended(&self.reveal_mosaic(stego, area), stego)))
+    }
+
+    fn reveal_mosaic(&self, stego: &Frame, area: Area) -> Tensor {
+        self.hiding.reveal(&area.of(&stego.to_tensor(self.device)), self.precision)
+    }
+
+    fn area(&self, width: usize, height: usize) -> Result<Area, Error> {
+        let (min_width, min_height) = self.grid.smallest_frame();
+        if width < min_width || height < min_height {
+            let grid = self.grid.to_string();
+            return Err(Error::FrameSmall { width, height, grid, min_width, min_height });
+        }
+        Ok(Area {
+            width: (width - width % min_width) as i64,
+            height: (height - height % min_height) as i64,
+        })
+    }
+}
+
+/// The part of a frame, from its upper left corner, that the grid and the wavelet divide.
+#[derive(Clone, Copy)]
+struct Area {
+    width: i64,
+    height: i64,
+}
+
+impl Area {
+    /// A view of the part, in N×C×H×W.
+    fn of(self, picture: &Tensor) -> Tensor {
+        picture.narrow(2, 0, self.height).narrow(3, 0, self.width)
+    }
+
+    /// A picture of the part, extended from its edge to a frame's size.
+    fn extended(self, picture: &Tensor, frame: &Frame) -> Tensor {
+        let right = frame.width() as i64 - self.width;
+        let below = frame.height() as i64 - self.height;
+        picture.replication_pad2d([0, right, 0, below])
+    }
+}
+
+/// A module with the weights of a file, in the precision that it computes in.
+fn restored<M>(
+    file: &WeightsFile,
+    device: Device,
+    precision: Kind,
+    module: impl FnOnce(&tch::nn::Path) -> M,
+) -> Result<M, Error> {
+    let mut store = VarStore::new(device);
+    let module = module(&store.root());
+    let variables = store.variables();
+    file.check_complete(&variables)?;
+    file.copy_to(&variables)?;
+    store.freeze();
+    store.set_kind(precision);
+    Ok(module)
+}
+
+fn check_size(
+    what: &'static str,
+    width: usize,
+    height: usize,
+    expected: &Frame,
+) -> Result<(), Error> {
+    let (expected_width, expected_height) = (expected.width(), expected.height());
+    if (width, height) == (expected_width, expected_height) {
+        Ok(())
+    } else {
+        Err(Error::FrameSize { what, width, height, expected_width, expected_height })
+    }
+}
+
+/// Runs without gradients. tch's operators panic where libtorch fails (for want of memory, say):
+/// that becomes an error.
+fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let result = tch::no_grad(|| catch_unwind(AssertUnwindSafe(run)));
+    result.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().cloned();
+        Err(Error::Torch(message.unwrap_or_else(|| "unknown failure".into())))
+    })
+}

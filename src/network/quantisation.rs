@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Quantisation to what an 8-bit file holds (paper, section 2, "quantization block").
+
+use tch::Tensor;
+
+/// Clamps to [0, 1] and rounds to 1/255. The gradient passes straight through.
+pub fn quantise(picture: &Tensor) -> Tensor {
+    let rounded = (picture.detach() * 255.0).round().clamp(0.0, 255.0) / 255.0;
+    picture + (rounded - picture.detach())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_become_bytes_and_the_gradient_passes() {
+        let x = Tensor::from_slice(&[-0.5f32, 0.303, 1.7]).set_requires_grad(true);
+        let y = quantise(&x);
+        let bytes = Vec::<f32>::try_from(&y * 255.0).unwrap();
+        assert!((bytes[0]).abs() < 1e-4 && (bytes[1] - 77.0).abs() < 1e-4);
+        assert!((bytes[2] - 255.0).abs() < 1e-4);
+        y.sum(tch::Kind::Float).backward();
+        assert_eq!(Vec::<f32>::try_from(x.grad()).unwrap(), [1.0; 3]);
+    }
+}

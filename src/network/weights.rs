@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Weights files: one module each, safetensors in fp16, described by their metadata.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use tch::{Device, Kind, Tensor};
+
+use super::{Error, Grid};
+
+/// The version of the format written and read here.
+const FORMAT: &str = "1";
+
+/// Which module a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Module {
+    /// Invertible Image Hiding; with a grid where it was tuned for one alone.
+    Hiding(Option<Grid>),
+    /// Invertible Image Rescaling for one grid.
+    Rescaling(Grid),
+}
+
+impl Module {
+    /// `hiding.safetensors`, `hiding-4x4.safetensors`, `rescaling-4x4.safetensors`.
+    pub fn file_name(self) -> String {
+        match self {
+            Self::Hiding(None) => "hiding.safetensors".into(),
+            Self::Hiding(Some(grid)) => format!("hiding-{grid}.safetensors"),
+            Self::Rescaling(grid) => format!("rescaling-{grid}.safetensors"),
+        }
+    }
+}
+
+/// `hiding for any grid`, `rescaling for 4x4`.
+impl fmt::Display for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hiding(None) => write!(f, "hiding for any grid"),
+            Self::Hiding(Some(grid)) => write!(f, "hiding for {grid}"),
+            Self::Rescaling(grid) => write!(f, "rescaling for {grid}"),
+        }
+    }
+}
+
+/// What a weights file says of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Header {
+    /// The module.
+    pub module: Module,
+    /// Its InvBlocks.
+    pub blocks: usize,
+    /// Bound of ρ.
+    pub clamp: f64,
+}
+
+impl Header {
+    fn to_metadata(self) -> HashMap<String, String> {
+        let (module, grid) = match self.module {
+            Module::Hiding(grid) => ("hiding", grid),
+            Module::Rescaling(grid) => ("rescaling", Some(grid)),
+        };
+        let grid = grid.map_or("any".into(), |grid| grid.to_string());
+        let entries = [
+            ("format", FORMAT.into()),
+            ("module", module.into()),
+            ("grid", grid),
+            ("blocks", self.blocks.to_string()),
+            ("clamp", self.clamp.to_string()),
+            ("z", "zero".into()),
+        ];
+        entries.into_iter().map(|(key, value): (&str, String)| (key.into(), value)).collect()
+    }
+
+    /// The reason, on failure, completes "cannot be used: …".
+    fn from_metadata(metadata: &HashMap<String, String>) -> Result<Self, String> {
+        let entry = |key: &str| {
+            metadata.get(key).map(String::as_str).ok_or(format!("its metadata has no '{key}'"))
+        };
+        let number = |key: &str| {
+            let text = entry(key)?;
+            text.parse::<f64>().map_err(|_| format!("its {key} is '{text}', not a number"))
+        };
+        match entry("format")? {
+            FORMAT => {}
+            other => {
+                return Err(format!("its format is version {other}, this program reads {FORMAT}"));
+            }
+        }
+        match entry("z")? {
+            "zero" => {}
+            other => {
+                return Err(format!("it was trained with z = '{other}', this program has 'zero'"));
+            }
+        }
+        let grid = match entry("grid")? {
+            "any" => None,
+            name => Some(name.parse::<Grid>().map_err(|error| error.to_string())?),
+        };
+        let module = match (entry("module")?, grid) {
+            ("hiding", grid) => Module::Hiding(grid),
+            ("rescaling", Some(grid)) => Module::Rescaling(grid),
+            (other, _) => {
+                return Err(format!("its module is '{other}', grid '{}'", entry("grid")?));
+            }
+        };
+        Ok(Self { module, blocks: number("blocks")? as usize, clamp: number("clamp")? })
+    }
+}
+
+/// A weights file read into memory, its header checked.
+pub struct WeightsFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// What the file says of itself.
+    pub header: Header,
+}
+
+impl WeightsFile {
+    /// Reads a file of any module.
+    ///
+    /// # Errors
+    /// [`Error::WeightsIo`] and [`Error::WeightsContent`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let bytes =
+            std::fs::read(path).map_err(|source| Error::WeightsIo { path: path.into(), source })?;
+        let reject = |reason| Error::WeightsContent { path: path.into(), reason };
+        // The whole file, so that one cut short is told here and not in the middle of the copy.
+        SafeTensors::deserialize(&bytes).map_err(|error| reject(describe(&error, bytes.len())))?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes)
+            .map_err(|error| reject(describe(&error, bytes.len())))?;
+        let metadata = metadata.metadata().as_ref();
+        let metadata = metadata.ok_or_else(|| reject("it has no metadata".into()))?;
+        let header = Header::from_metadata(metadata).map_err(reject)?;
+        Ok(Self { path: path.into(), bytes, header })
+    }
+
+    /// Reads a file that must hold `module`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::WeightsContent`] naming both modules.
+    pub fn open_as(path: &Path, module: Module) -> Result<Self, Error> {
+        let file = Self::open(path)?;
+        if file.header.module != module {
+            return Err(file.reject(format!("it holds {}, expected {module}", file.header.module)));
+        }
+        Ok(file)
+    }
+
+    /// Copies the file into a module's variables, by name. Variables that the file has not keep
+    /// their values: a fresh InvBlock is the identity, so a module may grow.
+    ///
+    /// # Errors
+    /// [`Error::WeightsContent`] for a tensor that the module has not, or of another shape, kind
+    /// or not finite.
+    pub fn copy_to(&self, variables: &HashMap<String, Tensor>) -> Result<(), Error> {
+        let tensors = SafeTensors::deserialize(&self.bytes)
+            .map_err(|error| self.reject(describe(&error, self.bytes.len())))?;
+        for (name, view) in tensors.iter() {
+            let variable = variables
+                .get(name)
+                .ok_or_else(|| self.reject(format!("the module has no tensor '{name}'")))?;
+            let tensor = self.tensor(name, &view)?;
+            if tensor.size() != variable.size() {
+                return Err(self.reject(format!(
+                    "tensor '{name}' has shape {:?}, expected {:?}",
+                    tensor.size(),
+                    variable.size()
+                )));
+            }
+            tch::no_grad(|| variable.shallow_clone().f_copy_(&tensor))?;
+        }
+        Ok(())
+    }
+
+    /// Fails unless the file has all of a module's variables.
+    ///
+    /// # Errors
+    /// [`Error::WeightsContent`] naming the first that is missing.
+    pub fn check_complete(&self, variables: &HashMap<String, Tensor>) -> Result<(), Error> {
+        let tensors = SafeTensors::deserialize(&self.bytes)
+            .map_err(|error| self.reject(describe(&error, self.bytes.len())))?;
+        match variables.keys().find(|name| tensors.tensor(name).is_err()) {
+            Some(name) => Err(self.reject(format!("tensor '{name}' is missing"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Name and shape of every tensor.
+    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let tensors = SafeTensors::deserialize(&self.bytes);
+        let mut shapes: Vec<_> = tensors
+            .iter()
+            .flat_map(|tensors| tensors.iter())
+            .map(|(name, view)| (name.to_string(), view.shape().to_vec()))
+            .collect();
+        shapes.sort();
+        shapes
+    }
+
+    fn tensor(&self, name: &str, view: &TensorView) -> Result<Tensor, Error> {
+        let kind = match view.dtype() {
+            Dtype::F16 => Kind::Half,
+            Dtype::F32 => Kind::Float,
+            other => {
+                return Err(
+                    self.reject(format!("tensor '{name}' is {other:?}, expected F16 or F32"))
+                );
+            }
+        };
+        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)?.to_kind(Kind::Float);
+        if bool::try_from(tensor.isfinite().all())? {
+            Ok(tensor)
+        } else {
+            Err(self.reject(format!("tensor '{name}' has values that are not finite")))
+        }
+    }
+
+    fn reject(&self, reason: String) -> Error {
+        Error::WeightsContent { path: self.path.clone(), reason }
+    }
+}
+
+fn describe(error: &safetensors::SafeTensorError, bytes: usize) -> String {
+    format!("it is no whole safetensors file ({error}; {bytes} bytes read)")
+}
+
+/// Writes a module's variables to `folder` in fp16, whole or not at all, under the module's file
+/// name, and returns the path.
+///
+/// # Errors
+/// [`Error::WeightsIo`], a full disk for example.
+pub fn save(
+    folder: &Path,
+    header: Header,
+    variables: &HashMap<String, Tensor>,
+) -> Result<PathBuf, Error> {
+    let path = folder.join(header.module.file_name());
+    let tensors: Vec<_> = variables
+        .iter()
+        .map(|(name, variable)| {
+            let half = variable.detach().to_device(Device::Cpu).to_kind(Kind::Half).contiguous();
+            let mut bytes = vec![0; half.numel() * 2];
+            half.copy_data_u8(&mut bytes, half.numel());
+            let shape: Vec<usize> = half.size().iter().map(|&size| size as usize).collect();
+            (name, shape, bytes)
+        })
+        .collect();
+    let reject = |error: safetensors::SafeTensorError| Error::WeightsContent {
+        path: path.clone(),
+        reason: error.to_string(),
+    };
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F16, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(reject)?;
+    let bytes = safetensors::serialize(views, Some(header.to_metadata())).map_err(reject)?;
+    write_whole(&path, &bytes).map_err(|source| Error::WeightsIo { path: path.clone(), source })?;
+    Ok(path)
+}
+
+/// A file of this content or none: written beside its place, then moved there.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // Readable as any new file is, not by its owner alone.
+    let permissions = std::fs::Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::nn::VarStore;
+
+    fn grid(name: &str) -> Grid {
+        name.parse().unwrap()
+    }
+
+    fn header() -> Header {
+        Header { module: Module::Rescaling(grid("3x2")), blocks: 4, clamp: 1.5 }
+    }
+
+    fn variables(names: &[&str]) -> HashMap<String, Tensor> {
+        let store = VarStore::new(Device::Cpu);
+        for name in names {
+            let _ = store.root().randn(name, &[2, 3], 0.0, 1.0);
+        }
+        store.variables()
+    }
+
+    fn saved(folder: &tempfile::TempDir) -> (PathBuf, HashMap<String, Tensor>) {
+        let variables = variables(&["a", "b"]);
+        (save(folder.path(), header(), &variables).unwrap(), variables)
+    }
+
+    #[test]
+    fn a_file_gives_back_its_header_and_weights() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, original) = saved(&folder);
+        let file = WeightsFile::open_as(&path, header().module).unwrap();
+        assert_eq!(file.header, header());
+        let copy = variables(&["a", "b"]);
+        file.check_complete(&copy).unwrap();
+        file.copy_to(&copy).unwrap();
+        for (name, tensor) in original {
+            let half = tensor.to_kind(Kind::Half).to_kind(Kind::Float);
+            assert_eq!(copy[&name], half, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_cut_short_is_refused_at_every_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, _) = saved(&folder);
+        let bytes = std::fs::read(&path).unwrap();
+        for length in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            let message = WeightsFile::open(&path).err().unwrap().to_string();
+            assert!(message.contains(&format!("{length} bytes")), "{message}");
+        }
+    }
+
+    #[test]
+    fn another_grid_is_named_with_the_one_expected() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, _) = saved(&folder);
+        let other = WeightsFile::open_as(&path, Module::Rescaling(grid("2x2")));
+        let message = other.err().unwrap().to_string();
+        assert!(message.contains("3x2") && message.contains("2x2"), "{message}");
+    }
+
+    #[test]
+    fn tensors_must_be_known_complete_and_finite() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, original) = saved(&folder);
+        let file = WeightsFile::open(&path).unwrap();
+        assert!(file.copy_to(&variables(&["a"])).unwrap_err().to_string().contains("'b'"));
+        assert!(file.check_complete(&variables(&["a", "b", "c"])).is_err());
+        let mut endless = original["a"].shallow_clone();
+        let _ = tch::no_grad(|| endless.fill_(f64::INFINITY));
+        let path = save(folder.path(), header(), &original).unwrap();
+        let file = WeightsFile::open(&path).unwrap();
+        let message = file.copy_to(&variables(&["a", "b"])).unwrap_err().to_string();
+        assert!(message.contains("'a'") && message.contains("not finite"), "{message}");
+    }
+
+    #[test]
+    fn another_format_is_refused() {
+        let mut metadata = header().to_metadata();
+        metadata.insert("format".into(), "2".into());
+        let reason = Header::from_metadata(&metadata).unwrap_err();
+        assert!(reason.contains("version 2") && reason.contains("reads 1"), "{reason}");
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Photographs in memory, and random patches of them.
+
+use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
+use rand::{Rng, RngExt};
+use tch::{Device, Kind, Tensor};
+
+use super::Error;
+
+/// Patches are taken at a random scale from here to 1, where the photograph is large enough: it
+/// adds scales and hides the grid of the photograph's own compression.
+const SMALLEST_SCALE: f64 = 0.6;
+
+/// Photographs of at least a patch's size, decoded once and kept as bytes on the device.
+pub struct Photographs {
+    /// 3×H×W, u8.
+    pictures: Vec<Tensor>,
+    /// Files that could not be used, with the reason.
+    pub skipped: Vec<(PathBuf, String)>,
+}
+
+impl Photographs {
+    /// Decodes every PNG and JPEG of the folders. Grey, 16-bit and transparent pictures become
+    /// 8-bit RGB; unreadable ones and those smaller than `patch` in a side are skipped.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a folder that cannot be read, [`Error::Photographs`] if fewer than
+    /// `needed` can be used.
+    pub fn load(
+        folders: &[PathBuf],
+        patch: i64,
+        needed: usize,
+        device: Device,
+        progress: &ProgressBar,
+    ) -> Result<Self, Error> {
+        let mut files = Vec::new();
+        for folder in folders {
+            files.extend(picture_files(folder)?);
+        }
+        progress.set_length(files.len() as u64);
+        let (mut pictures, mut skipped) = (Vec::new(), Vec::new());
+        for file in files {
+            match decode(&file, patch as u32) {
+                Ok(picture) => pictures.push(picture.to_device(device)),
+                Err(reason) => skipped.push((file, reason)),
+            }
+            progress.inc(1);
+        }
+        if pictures.len() < needed {
+            let folders = folders.iter().map(|f| format!("'{}'", f.display())).collect::<Vec<_>>();
+            return Err(Error::Photographs {
+                found: pictures.len(),
+                folders: folders.join(", "),
+                needed,
+                hint: skipped.first().map_or(String::new(), |(file, reason)| {
+                    format!(
+                        " ({} skipped, the first '{}': {reason})",
+                        skipped.len(),
+                        file.display()
+                    )
+                }),
+            });
+        }
+        Ok(Self { pictures, skipped })
+    }
+
+    /// How many photographs there are.
+    pub fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.pictures.is_empty()
+    }
+
+    /// `count` random patches, count×3×size×size of f32 in [0, 1], each at a random scale, flipped
+    /// and turned at random.
+    pub fn patches(&self, count: usize, size: i64, rng: &mut impl Rng) -> Tensor {
+        let patches: Vec<_> = (0..count).map(|_| self.patch(size, rng)).collect();
+        Tensor::stack(&patches, 0)
+    }
+
+    fn patch(&self, size: i64, rng: &mut impl Rng) -> Tensor {
+        let picture = &self.pictures[rng.random_range(0..self.pictures.len())];
+        let (height, width) = (picture.size()[1], picture.size()[2]);
+        let scale: f64 = rng.random_range(SMALLEST_SCALE..=1.0);
+        let side = ((size as f64 / scale).round() as i64).min(height).min(width);
+        let (top, left) = (rng.random_range(0..=height - side), rng.random_range(0..=width - side));
+        let crop = picture.narrow(1, top, side).narrow(2, left, side);
+        let mut patch = crop.unsqueeze(0).to_kind(Kind::Float) / 255.0;
+        if side != size {
+            patch = bicubic(&patch, size, size).clamp(0.0, 1.0);
+        }
+        if rng.random() {
+            patch = patch.flip([3]);
+        }
+        patch.rot90(rng.random_range(0..4), [2, 3]).squeeze_dim(0)
+    }
+}
+
+/// N×3×H×W resized with the antialiased bicubic filter (Eq. 3's reference for the tiles).
+pub fn bicubic(pictures: &Tensor, height: i64, width: i64) -> Tensor {
+    pictures.internal_upsample_bicubic2d_aa([height, width], false, None, None)
+}
+
+/// The PNG and JPEG files of a folder, in byte order of their names.
+///
+/// # Errors
+/// [`Error::Io`] if the folder cannot be read.
+pub fn picture_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |source| Error::Io { path: folder.into(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let extension = path.extension().map(|e| e.to_ascii_lowercase());
+        if extension.is_some_and(|e| e == "png" || e == "jpg" || e == "jpeg") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A picture as 3×H×W of u8, or why it cannot be used.
+fn decode(file: &Path, patch: u32) -> Result<Tensor, String> {
+    let picture = image::open(file).map_err(|error| error.to_string())?.to_rgb8();
+    let (width, height) = picture.dimensions();
+    if width.min(height) < patch {
+        return Err(format!("{width}x{height} is smaller than a patch of {patch}"));
+    }
+    let pixels = Tensor::from_slice(picture.as_raw()).view([height as i64, width as i64, 3]);
+    Ok(pixels.permute([2, 0, 1]).contiguous())
+}

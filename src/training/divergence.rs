@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Tells a loss that blows up from one that wanders.
+
+use std::collections::VecDeque;
+
+/// Losses that the median is taken over.
+const WINDOW: usize = 101;
+/// Latest losses that are judged together: one hard patch alone is no blow-up.
+const LATEST: usize = 10;
+const LIMIT: f64 = 5.0;
+
+/// What to do with a step, by its loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Take it.
+    Step,
+    /// Leave it out: its loss is not finite.
+    Skip,
+    /// Go back to the last good state.
+    GoBack,
+}
+
+/// The losses of the last steps.
+#[derive(Debug, Default)]
+pub struct Watch(VecDeque<f64>);
+
+impl Watch {
+    /// Judges a step's loss, with those just before it, against the running median.
+    pub fn judge(&mut self, loss: f64) -> Verdict {
+        if !loss.is_finite() {
+            return Verdict::Skip;
+        }
+        self.0.push_back(loss);
+        if self.0.len() <= WINDOW {
+            return Verdict::Step;
+        }
+        self.0.pop_front();
+        if self.latest() > LIMIT * self.median() {
+            self.0.clear();
+            return Verdict::GoBack;
+        }
+        Verdict::Step
+    }
+
+    fn latest(&self) -> f64 {
+        self.0.iter().rev().take(LATEST).sum::<f64>() / LATEST as f64
+    }
+
+    fn median(&self) -> f64 {
+        let mut sorted: Vec<_> = self.0.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blow_up_is_told_from_one_hard_patch() {
+        let mut watch = Watch::default();
+        for _ in 0..WINDOW {
+            assert_eq!(watch.judge(1.0), Verdict::Step);
+        }
+        assert_eq!(watch.judge(f64::NAN), Verdict::Skip);
+        assert_eq!(watch.judge(30.0), Verdict::Step);
+        for _ in 0..LATEST {
+            assert_eq!(watch.judge(1.0), Verdict::Step);
+        }
+        let verdicts: Vec<_> = (0..LATEST).map(|_| watch.judge(6.0)).collect();
+        assert_eq!(verdicts.iter().filter(|&&verdict| verdict == Verdict::GoBack).count(), 1);
+        assert_eq!(verdicts[LATEST - 2], Verdict::GoBack);
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Cover and secret quality, measured from the 8-bit PNGs on disk.
+
+use std::path::{Path, PathBuf};
+
+use image::RgbImage;
+use image::imageops::rotate90;
+
+use super::Error;
+use super::metrics::{self, Quality};
+use crate::network::{Frame, Grid, Model};
+
+/// Pictures that are measured together: one cover, N secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The cover's file.
+    pub cover: PathBuf,
+    /// The secrets' files, in the grid's order.
+    pub secrets: Vec<PathBuf>,
+}
+
+/// Cuts a list of files into groups, a cover then N secrets, until each file was used; the last
+/// group wraps round to the first files.
+pub fn groups(files: &[PathBuf], grid: Grid) -> Vec<Group> {
+    let size = grid.secrets() + 1;
+    (0..files.len().div_ceil(size))
+        .map(|group| {
+            let mut members = files.iter().cycle().skip(group * size).take(size).cloned();
+            let cover = members.next().unwrap_or_default();
+            Group { cover, secrets: members.collect() }
+        })
+        .collect()
+}
+
+/// Qualities of one kind of picture.
+#[derive(Clone, Debug, Default)]
+pub struct Scores {
+    rgb: Vec<Quality>,
+    luma: Vec<Quality>,
+}
+
+impl Scores {
+    fn add(&mut self, original: &RgbImage, received: &RgbImage) {
+        self.rgb.push(metrics::rgb(original, received));
+        self.luma.push(metrics::luma(original, received));
+    }
+
+    /// Mean over R, G and B.
+    pub fn mean_rgb(&self) -> Quality {
+        mean(&self.rgb)
+    }
+
+    /// Mean of luma.
+    pub fn mean_luma(&self) -> Quality {
+        mean(&self.luma)
+    }
+
+    /// The lowest PSNR and the lowest SSIM over R, G and B.
+    pub fn worst_rgb(&self) -> Quality {
+        worst(&self.rgb)
+    }
+}
+
+/// Scores of covers and of secrets.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Each stego against its cover.
+    pub cover: Scores,
+    /// Each revealed secret against its original.
+    pub secret: Scores,
+}
+
+/// Conceals and reveals a group as a user does: the stego is saved to `folder` as stego.png and
+/// read back, the revealed secrets as revealed_00.png and on. Secrets of another size than the
+/// cover are turned and stretched to it first, as the comparison then is.
+///
+/// # Errors
+/// [`Error::Picture`], [`Error::Io`], [`Error::Network`].
+pub fn measure(
+    model: &Model,
+    group: &Group,
+    folder: &Path,
+    report: &mut Report,
+) -> Result<(), Error> {
+    std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.into(), source })?;
+    let cover = read(&group.cover)?;
+    let secrets = group.secrets.iter().map(|file| fitted(read(file)?, &cover));
+    let secrets = secrets.collect::<Result<Vec<Frame>, Error>>()?;
+    let stego = model.conceal(&Frame::try_from(cover.clone())?, &model.mosaic(&secrets)?)?;
+    let stego = saved(stego, &folder.join("stego.png"))?;
+    report.cover.add(&cover, &stego);
+    let revealed = model.reveal(&Frame::try_from(stego)?)?;
+    for (u, (secret, revealed)) in secrets.into_iter().zip(revealed).enumerate() {
+        let revealed = saved(revealed, &folder.join(format!("revealed_{u:02}.png")))?;
+        report.secret.add(&RgbImage::try_from(secret)?, &revealed);
+    }
+    Ok(())
+}
+
+/// A secret at the cover's size, turned first if one is upright and the other is not.
+fn fitted(secret: RgbImage, cover: &RgbImage) -> Result<Frame, Error> {
+    let upright = |picture: &RgbImage| picture.height() > picture.width();
+    let secret = if upright(&secret) == upright(cover) { secret } else { rotate90(&secret) };
+    let frame = Frame::try_from(secret)?;
+    Ok(frame.stretched(cover.width() as usize, cover.height() as usize)?)
+}
+
+fn read(file: &Path) -> Result<RgbImage, Error> {
+    let failed = |source| Error::Picture { path: file.into(), source };
+    Ok(image::open(file).map_err(failed)?.to_rgb8())
+}
+
+/// The frame as the file holds it.
+fn saved(frame: Frame, file: &Path) -> Result<RgbImage, Error> {
+    let failed = |source| Error::Picture { path: file.into(), source };
+    RgbImage::try_from(frame)?.save(file).map_err(failed)?;
+    read(file)
+}
+
+fn mean(qualities: &[Quality]) -> Quality {
+    let mean = |value: fn(&Quality) -> f64| {
+        qualities.iter().map(value).sum::<f64>() / qualities.len() as f64
+    };
+    Quality { psnr: mean(|q| q.psnr), ssim: mean(|q| q.ssim) }
+}
+
+fn worst(qualities: &[Quality]) -> Quality {
+    let lowest =
+        |value: fn(&Quality) -> f64| qualities.iter().map(value).fold(f64::INFINITY, f64::min);
+    Quality { psnr: lowest(|q| q.psnr), ssim: lowest(|q| q.ssim) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_use_every_file_and_wrap_round() {
+        let files: Vec<PathBuf> = (0..7).map(|k| k.to_string().into()).collect();
+        let groups = groups(&files, Grid::for_secrets(4).unwrap());
+        assert_eq!(groups.len(), 2);
+        assert_eq!(groups[0].cover, files[0]);
+        assert_eq!(groups[0].secrets, files[1..5]);
+        assert_eq!(groups[1].cover, files[5]);
+        let wrapped = [&files[6..], &files[..3]].concat();
+        assert_eq!(groups[1].secrets, wrapped);
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The modules in training: one hiding module for all grids, one rescaling module a grid.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use tch::nn::VarStore;
+use tch::{Device, Tensor};
+
+use super::Error;
+use crate::network::Grid;
+use crate::network::hiding::Hiding;
+use crate::network::rescaling::Rescaling;
+use crate::network::weights::{Header, Module, WeightsFile, save};
+
+/// The authors' bounds of ρ.
+const HIDING_CLAMP: f64 = 2.0;
+const RESCALING_CLAMP: f64 = 1.0;
+
+/// InvBlocks of each module.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocks {
+    /// G (paper: 16).
+    pub hiding: usize,
+    /// R (paper: 8).
+    pub rescaling: usize,
+}
+
+/// Modules whose variables share one store, each under its own prefix, for one optimizer.
+pub struct Modules {
+    /// All variables.
+    pub store: VarStore,
+    /// Present unless rescaling is trained alone.
+    pub hiding: Option<Hiding>,
+    /// One for each grid, unless hiding is trained alone.
+    pub rescaling: Vec<(Grid, Rescaling)>,
+    headers: Vec<Header>,
+}
+
+impl Modules {
+    /// Fresh modules: hiding if asked for, rescaling for these grids.
+    pub fn new(hiding: bool, grids: &[Grid], blocks: Blocks, device: Device) -> Self {
+        let store = VarStore::new(device);
+        let root = store.root();
+        let mut headers = Vec::new();
+        let mut declare = |module, blocks, clamp| {
+            headers.push(Header { module, blocks, clamp });
+            &root / prefix(module)
+        };
+        let hiding = hiding.then(|| {
+            let path = declare(Module::Hiding(None), blocks.hiding, HIDING_CLAMP);
+            Hiding::new(&path, blocks.hiding, HIDING_CLAMP)
+        });
+        let rescaling = grids
+            .iter()
+            .map(|&grid| {
+                let path = declare(Module::Rescaling(grid), blocks.rescaling, RESCALING_CLAMP);
+                (grid, Rescaling::new(&path, grid, blocks.rescaling, RESCALING_CLAMP))
+            })
+            .collect();
+        Self { store, hiding, rescaling, headers }
+    }
+
+    /// Goes on from the weights in a folder. A module that has no file there stays fresh; one with
+    /// fewer InvBlocks grows, its new blocks starting as the identity. Returns the files read.
+    ///
+    /// # Errors
+    /// [`Error::Network`] for files that cannot be used, [`Error::Blocks`] for more blocks than here.
+    pub fn resume(&self, folder: &Path) -> Result<Vec<String>, Error> {
+        let mut read = Vec::new();
+        for header in &self.headers {
+            let path = folder.join(header.module.file_name());
+            if !path.is_file() {
+                continue;
+            }
+            let file = WeightsFile::open_as(&path, header.module)?;
+            let (found, asked) = (file.header.blocks, header.blocks);
+            if found > asked {
+                return Err(Error::Blocks { path, found, asked });
+            }
+            file.copy_to(&variables_of(header.module, &self.store.variables()))?;
+            read.push(header.module.file_name());
+        }
+        Ok(read)
+    }
+
+    /// Writes one file a module from the store's variables or their averages.
+    ///
+    /// # Errors
+    /// [`Error::Network`], a full disk for example.
+    pub fn save(&self, folder: &Path, variables: &HashMap<String, Tensor>) -> Result<(), Error> {
+        for &header in &self.headers {
+            save(folder, header, &variables_of(header.module, variables))?;
+        }
+        Ok(())
+    }
+}
+
+fn prefix(module: Module) -> String {
+    module.file_name().replace(".safetensors", "")
+}
+
+/// A module's variables out of the store's, without the prefix.
+fn variables_of(module: Module, variables: &HashMap<String, Tensor>) -> HashMap<String, Tensor> {
+    let prefix = format!("{}.", prefix(module));
+    variables
+        .iter()
+        .filter_map(|(name, variable)| {
+            Some((name.strip_prefix(&prefix)?.to_string(), variable.shallow_clone()))
+        })
+        .collect()
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The training loop: one optimizer over all modules, the stego quantised before reveal, z = 0.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tch::nn::{Adam, Optimizer, OptimizerConfig};
+use tch::{Device, Kind, Tensor, no_grad};
+
+use super::Error;
+use super::average::Average;
+use super::dataset::Photographs;
+use super::divergence::{Verdict, Watch};
+use super::losses::{Passage, Weights, bicubic_mosaic, psnr};
+use super::modules::{Blocks, Modules};
+use super::schedule::{Budget, Schedule};
+use crate::network::decomposition::Decomposition;
+use crate::network::mosaic::{cut, splice};
+use crate::network::quantisation::quantise;
+use crate::network::{Grid, device};
+
+/// Bound of the gradient's global norm.
+const CLIP: f64 = 1.0;
+/// Deviation of the noise, in [0, 1], that stands for hiding while rescaling is trained alone: 40 dB.
+const JITTER: f64 = 0.01;
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
+const MOST_SETBACKS: usize = 5;
+
+/// Which modules a run trains (paper, section 3.1: each alone, then jointly).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Hiding alone, on bicubic mosaics.
+    Hiding,
+    /// Rescaling alone, on mosaics with noise in place of hiding.
+    Rescaling,
+    /// Both.
+    Joint,
+}
+
+/// All that a run is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which modules are trained.
+    pub stage: Stage,
+    /// Grids; one is drawn each step.
+    pub grids: Vec<Grid>,
+    /// InvBlocks of fresh or growing modules.
+    pub blocks: Blocks,
+    /// Time or steps.
+    pub budget: Budget,
+    /// Peak learning rate.
+    pub rate: f64,
+    /// Covers a step.
+    pub batch: usize,
+    /// Side of the square patches in pixels.
+    pub patch: i64,
+    /// Weights of the loss.
+    pub weights: Weights,
+    /// Where the modules run.
+    pub device: Device,
+    /// Seed of patches and fresh weights.
+    pub seed: u64,
+    /// Folder that the averaged weights are written to.
+    pub out: PathBuf,
+}
+
+/// A run's state after a step, for display.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// Steps taken, skipped ones included.
+    pub step: u64,
+    /// Share of the budget spent, 1 at the end.
+    pub progress: f64,
+    /// Learning rate.
+    pub rate: f64,
+    /// Running mean of the loss.
+    pub loss: f64,
+    /// Running mean of the stego's PSNR in dB; NaN while rescaling is trained alone.
+    pub cover: f64,
+    /// Running mean of the recovered secrets' PSNR in dB; the mosaic's while hiding is trained alone.
+    pub secret: f64,
+    /// Cover pixels a second since the start.
+    pub pixels_per_second: f64,
+    /// Steps left out because their loss was not finite.
+    pub skipped: u64,
+    /// Times that the run went back to the last good state.
+    pub setbacks: usize,
+}
+
+/// A run.
+pub struct Trainer {
+    config: Config,
+    photographs: Photographs,
+    modules: Modules,
+    variables: HashMap<String, Tensor>,
+    average: Average,
+    optimizer: Optimizer,
+    wavelet: Decomposition,
+    precision: Kind,
+    rng: StdRng,
+}
+
+impl Trainer {
+    /// Prepares a run, going on from the weights in the folder `resume` if given.
+    ///
+    /// # Errors
+    /// [`Error::Patch`] if a grid does not divide the patch, [`Error::Network`] and
+    /// [`Error::Blocks`] for weights that cannot be used.
+    pub fn new(
+        config: Config,
+        photographs: Photographs,
+        resume: Option<&std::path::Path>,
+    ) -> Result<Self, Error> {
+        check_patch(&config)?;
+        tch::manual_seed(config.seed as i64);
+        let hiding = config.stage != Stage::Rescaling;
+        let rescaled: &[Grid] = if config.stage == Stage::Hiding { &[] } else { &config.grids };
+        let modules = Modules::new(hiding, rescaled, config.blocks, config.device);
+        if let Some(folder) = resume {
+            modules.resume(folder)?;
+        }
+        let variables = modules.store.variables();
+        let optimizer = Adam::default()
+            .beta2(0.99)
+            .build(&modules.store, config.rate)
+            .map_err(crate::network::Error::from)?;
+        Ok(Self {
+            average: Average::new(&variables),
+            wavelet: Decomposition::haar(config.device),
+            precision: device::precision(config.device),
+            rng: StdRng::seed_from_u64(config.seed),
+            config,
+            photographs,
+            modules,
+            variables,
+            optimizer,
+        })
+    }
+
+    /// Trains until the budget is spent, writing the averaged weights every two minutes and at the
+    /// end. `report` is called after each step.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if a checkpoint cannot be written, [`Error::Diverged`].
+    pub fn run(&mut self, mut report: impl FnMut(&Report)) -> Result<(), Error> {
+        let mut schedule = Schedule::new(self.config.rate, self.config.budget);
+        let (started, mut saved) = (Instant::now(), Instant::now());
+        let (mut watch, mut setbacks, mut skipped) = (Watch::default(), 0, 0);
+        let mut good = Average::new(&self.variables);
+        let mut mean: Option<[f64; 3]> = None;
+        let pixels = (self.config.batch as i64 * self.config.patch.pow(2)) as f64;
+        let mut step = 0;
+        loop {
+            let progress = schedule.progress(step);
+            if progress >= 1.0 {
+                break;
+            }
+            self.optimizer.set_lr(schedule.rate(progress));
+            let (loss, cover, secret) = self.loss();
+            let value = loss.double_value(&[]);
+            match watch.judge(value) {
+                Verdict::Step => self.descend(&loss),
+                Verdict::Skip => skipped += 1,
+                Verdict::GoBack => {
+                    setbacks += 1;
+                    if setbacks > MOST_SETBACKS {
+                        return Err(Error::Diverged(setbacks));
+                    }
+                    self.restore(good.tensors());
+                    schedule.halve();
+                }
+            }
+            step += 1;
+            if value.is_finite() {
+                mean = Some(running(mean, [value, cover, secret]));
+            }
+            let [loss, cover, secret] = mean.unwrap_or([f64::NAN; 3]);
+            report(&Report {
+                step,
+                progress: schedule.progress(step),
+                rate: schedule.rate(progress),
+                loss,
+                cover,
+                secret,
+                pixels_per_second: step as f64 * pixels / started.elapsed().as_secs_f64(),
+                skipped,
+                setbacks,
+            });
+            if saved.elapsed() > CHECKPOINT_EVERY {
+                self.modules.save(&self.config.out, self.average.tensors())?;
+                good = Average::new(&self.variables);
+                saved = Instant::now();
+            }
+        }
+        self.modules.save(&self.config.out, self.average.tensors())
+    }
+
+    /// Loss, cover PSNR and secret PSNR of a random batch.
+    fn loss(&mut self) -> (Tensor, f64, f64) {
+        let grid = self.config.grids[self.rng.random_range(0..self.config.grids.len())];
+        match self.config.stage {
+            Stage::Hiding => self.hiding_loss(grid),
+            Stage::Rescaling => self.rescaling_loss(grid),
+            Stage::Joint => self.joint_loss(grid),
+        }
+    }
+
+    fn hiding_loss(&mut self, grid: Grid) -> (Tensor, f64, f64) {
+        let mosaic = bicubic_mosaic(&self.secrets(grid), grid).clamp(0.0, 1.0);
+        let passage = self.passage(mosaic);
+        let loss = self.config.weights.hiding(&passage, &self.wavelet);
+        let secret = psnr(&passage.mosaic, &passage.recovered_mosaic);
+        (loss, psnr(&passage.cover, &passage.stego), secret)
+    }
+
+    fn rescaling_loss(&mut self, grid: Grid) -> (Tensor, f64, f64) {
+        let secrets = self.secrets(grid);
+        let tiles = self.rescaling(grid).downscale(&secrets, self.precision);
+        let received = &tiles + tiles.randn_like() * JITTER;
+        let recovered = self.rescaling(grid).upscale(&received, self.precision);
+        let mosaic = splice(&tiles, grid);
+        let loss = self.config.weights.rescaling(&secrets, &recovered, &mosaic, grid);
+        (loss, f64::NAN, psnr(&secrets, &recovered))
+    }
+
+    fn joint_loss(&mut self, grid: Grid) -> (Tensor, f64, f64) {
+        let secrets = self.secrets(grid);
+        let tiles = self.rescaling(grid).downscale(&secrets, self.precision);
+        let passage = self.passage(splice(&tiles, grid));
+        let received = cut(&passage.recovered_mosaic, grid);
+        let recovered = self.rescaling(grid).upscale(&received, self.precision);
+        let weights = self.config.weights;
+        let loss = weights.hiding(&passage, &self.wavelet)
+            + weights.rescaling(&secrets, &recovered, &passage.mosaic, grid);
+        (loss, psnr(&passage.cover, &passage.stego), psnr(&secrets, &recovered))
+    }
+
+    /// A mosaic through conceal, an 8-bit file and reveal.
+    fn passage(&mut self, mosaic: Tensor) -> Passage {
+        let Config { batch, patch, .. } = self.config;
+        let cover = self.photographs.patches(batch, patch, &mut self.rng);
+        let hiding = self.modules.hiding.as_ref().expect("this stage has a hiding module");
+        let stego = quantise(&hiding.conceal(&cover, &mosaic, self.precision));
+        let recovered_mosaic = hiding.reveal(&stego, self.precision);
+        Passage { cover, stego, mosaic, recovered_mosaic }
+    }
+
+    /// B·N×3×H×W patches.
+    fn secrets(&mut self, grid: Grid) -> Tensor {
+        let Config { batch, patch, .. } = self.config;
+        self.photographs.patches(batch * grid.secrets(), patch, &mut self.rng)
+    }
+
+    fn rescaling(&self, grid: Grid) -> &crate::network::rescaling::Rescaling {
+        let (_, module) = self
+            .modules
+            .rescaling
+            .iter()
+            .find(|(own, _)| *own == grid)
+            .expect("this stage has a rescaling module for each grid");
+        module
+    }
+
+    fn descend(&mut self, loss: &Tensor) {
+        self.optimizer.backward_step_clip_norm(loss, CLIP);
+        self.average.update(&self.variables);
+    }
+
+    fn restore(&mut self, values: &HashMap<String, Tensor>) {
+        no_grad(|| {
+            for (name, variable) in &mut self.variables {
+                variable.copy_(&values[name]);
+            }
+        });
+    }
+}
+
+fn check_patch(config: &Config) -> Result<(), Error> {
+    for grid in &config.grids {
+        let (width, height) = grid.smallest_frame();
+        for step in [width as i64, height as i64] {
+            if config.patch < step || config.patch % step != 0 {
+                return Err(Error::Patch { patch: config.patch, grid: grid.to_string(), step });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Mean over about the last fifty steps.
+fn running(mean: Option<[f64; 3]>, values: [f64; 3]) -> [f64; 3] {
+    let Some(mean) = mean else { return values };
+    std::array::from_fn(|k| mean[k] + 0.02 * (values[k] - mean[k]))
+}
