@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MPL-2.0
+# `make demo` and `make test` set up what is missing first; see README.md.
+
+.PHONY: build demo test setup clean
+
+# target/release/libgstinvmih.so and target/release/invmih-train
+build: setup
+	cargo build --release --locked
+
+# Hide sixteen photographs in a seventeenth and get them back, in demo/
+demo: build
+	scripts/demo
+
+test: setup
+	cargo fmt --check
+	cargo clippy --release --locked --all-targets -- -D warnings
+	cargo test --release --locked
+
+# Rust is checked; system packages and libtorch are installed where they are missing
+setup:
+	@scripts/setup
+
+# Keeps libtorch
+clean:
+	cargo clean
+	rm -rf demo
