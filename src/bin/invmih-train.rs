@@ -9,12 +9,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use gstinvmih::network::weights::WeightsFile;
-use gstinvmih::network::{Grid, Model, device};
+use gstinvmih::network::{Device, Grid, Model, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::dataset::{Photographs, picture_files};
 use gstinvmih::training::evaluation::{self, Scores};
 use gstinvmih::training::losses::Weights;
-use gstinvmih::training::modules::Blocks;
+use gstinvmih::training::modules::{Blocks, check_unoccupied};
+use gstinvmih::training::preset::Preset;
 use gstinvmih::training::schedule::Budget;
 use gstinvmih::training::trainer::{Config, Report, Stage, Trainer};
 
@@ -51,9 +52,12 @@ struct TrainArgs {
     /// Grids to train, ROWSxCOLUMNS; one is drawn each step.
     #[arg(long, num_args = 1.., default_value = "2x2")]
     grid: Vec<Grid>,
-    /// What to train.
-    #[arg(long, default_value = "joint")]
-    stage: StageName,
+    /// Recipe: the paper's, or the one behind the shipped weights.
+    #[arg(long, default_value = "shipped")]
+    preset: PresetName,
+    /// One stage alone; by default all three share the budget, in this order.
+    #[arg(long)]
+    stage: Option<StageName>,
     /// Budget in minutes; the learning rate falls to zero over it.
     #[arg(long, default_value_t = 60.0, conflicts_with = "steps")]
     minutes: f64,
@@ -69,18 +73,19 @@ struct TrainArgs {
     /// InvBlocks of each rescaling module.
     #[arg(long, default_value_t = 8)]
     rescaling_blocks: usize,
-    /// Peak learning rate.
-    #[arg(long, default_value_t = 2e-4)]
-    rate: f64,
+    /// Peak learning rate; by default the recipe's.
+    #[arg(long)]
+    rate: Option<f64>,
     /// Covers a step.
     #[arg(long, default_value_t = 1)]
     batch: usize,
     /// Side of the patches in pixels.
     #[arg(long, default_value_t = 144)]
     patch: i64,
-    /// Weight of ‖cover − stego‖² beside |secret − recovered|: more makes a better stego.
-    #[arg(long, default_value_t = 30.0)]
-    cover_weight: f64,
+    /// Weight of ‖cover − stego‖² beside |secret − recovered|, instead of the recipe's: more makes
+    /// a better stego.
+    #[arg(long)]
+    cover_weight: Option<f64>,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -127,6 +132,23 @@ enum StageName {
     Joint,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum PresetName {
+    /// Eq. 3 of the paper.
+    Paper,
+    /// The recipe of models/README.md.
+    Shipped,
+}
+
+impl From<PresetName> for Preset {
+    fn from(name: PresetName) -> Self {
+        match name {
+            PresetName::Paper => Self::Paper,
+            PresetName::Shipped => Self::Shipped,
+        }
+    }
+}
+
 impl From<StageName> for Stage {
     fn from(name: StageName) -> Self {
         match name {
@@ -157,38 +179,61 @@ fn train(args: TrainArgs) -> Result<(), Error> {
     set_threads(args.threads);
     std::fs::create_dir_all(&args.out)
         .map_err(|source| Error::Io { path: args.out.clone(), source })?;
+    if args.resume.as_ref() != Some(&args.out) {
+        check_unoccupied(&args.out)?;
+    }
     let photographs = load(&args, device)?;
     println!(
         "{} photographs, device {device:?}, convolutions in {:?}",
         photographs.len(),
         device::precision(device)
     );
-    let config = Config {
-        stage: args.stage.into(),
-        grids: args.grid,
-        blocks: Blocks { hiding: args.hiding_blocks, rescaling: args.rescaling_blocks },
-        budget: match args.steps {
-            Some(steps) => Budget::Steps(steps),
-            None => Budget::Time(Duration::from_secs_f64(60.0 * args.minutes)),
-        },
-        rate: args.rate,
-        batch: args.batch,
-        patch: args.patch,
-        weights: Weights::balanced(args.cover_weight),
-        device,
-        seed: args.seed,
-        out: args.out.clone(),
-    };
-    let progress = progress_bar("{percent}% [{bar:30}] {eta} left, {msg}");
-    progress.set_length(1000);
-    Trainer::new(config, photographs, args.resume.as_deref())?
-        .run(|report| show(report, &progress))?;
-    progress.finish();
+    let mut resume: Vec<_> = args.resume.iter().cloned().collect();
+    for (stage, share) in stages(&args) {
+        println!("{stage:?}");
+        let progress = progress_bar("{percent}% [{bar:30}] {eta} left, {msg}");
+        progress.set_length(1000);
+        let config = config(&args, device, stage, share);
+        Trainer::new(config, &photographs, &resume)?.run(|report| show(report, &progress))?;
+        progress.finish();
+        if !resume.contains(&args.out) {
+            resume.insert(0, args.out.clone());
+        }
+    }
     println!("weights written to {}", args.out.display());
     Ok(())
 }
 
-fn load(args: &TrainArgs, device: gstinvmih::network::Device) -> Result<Photographs, Error> {
+/// The stages asked for, with their shares of the budget.
+fn stages(args: &TrainArgs) -> Vec<(Stage, f64)> {
+    match args.stage {
+        Some(stage) => vec![(stage.into(), 1.0)],
+        None => Preset::STAGES.to_vec(),
+    }
+}
+
+fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config {
+    let preset = Preset::from(args.preset);
+    Config {
+        stage,
+        grids: args.grid.clone(),
+        blocks: Blocks { hiding: args.hiding_blocks, rescaling: args.rescaling_blocks },
+        budget: match args.steps {
+            Some(steps) => Budget::Steps((steps as f64 * share).ceil() as u64),
+            None => Budget::Time(Duration::from_secs_f64(60.0 * args.minutes * share)),
+        },
+        rate: args.rate.unwrap_or(preset.rate()),
+        shape: preset.shape(stage),
+        batch: args.batch,
+        patch: args.patch,
+        weights: args.cover_weight.map_or(preset.weights(), Weights::balanced),
+        device,
+        seed: args.seed,
+        out: args.out.clone(),
+    }
+}
+
+fn load(args: &TrainArgs, device: Device) -> Result<Photographs, Error> {
     let progress = progress_bar("decoding [{bar:30}] {pos}/{len}, {eta} left");
     let photographs = Photographs::load(&args.images, args.patch, 1, device, &progress)?;
     progress.finish_and_clear();

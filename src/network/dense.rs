@@ -8,13 +8,12 @@ use tch::{Kind, Tensor};
 /// Feature maps that each of the first four convolutions adds.
 const GROWTH: i64 = 32;
 const CONVOLUTIONS: i64 = 5;
-const NEGATIVE_SLOPE: f32 = 0.2;
+const NEGATIVE_SLOPE: f64 = 0.2;
 
 /// Five 3×3 convolutions, each fed with the input and every earlier feature map.
 #[derive(Debug)]
 pub struct DenseBlock {
     convolutions: Vec<Convolution>,
-    negative_slope: Tensor,
 }
 
 #[derive(Debug)]
@@ -57,27 +56,45 @@ impl DenseBlock {
                 }
             })
             .collect();
-        let negative_slope = Tensor::from_slice(&[NEGATIVE_SLOPE]).to_device(path.device());
-        Self { convolutions, negative_slope }
+        Self { convolutions }
     }
 
     /// N×inputs×H×W to N×outputs×H×W, f32 in and out, convolutions in `precision` on
     /// channels-last memory.
     pub fn forward(&self, x: &Tensor, precision: Kind) -> Tensor {
         let mut maps = channels_last(&x.to_kind(precision));
-        let slope = self.negative_slope.to_kind(precision);
         let [hidden @ .., last] = self.convolutions.as_slice() else {
             unreachable!("a dense block has {CONVOLUTIONS} convolutions");
         };
         for convolution in hidden {
-            // prelu with a constant slope: tch's leaky_relu takes none.
-            maps = Tensor::cat(&[&maps, &convolution.forward(&maps).prelu(&slope)], 1);
+            maps = Tensor::cat(&[&maps, &leaky_relu(&convolution.forward(&maps))], 1);
         }
         last.forward(&maps).to_kind(Kind::Float)
     }
 }
 
+/// LeakyReLU 0.2. tch's own takes no slope, its derivative does: applied to the very input it is the
+/// function, in one pass forwards and one backwards.
+fn leaky_relu(x: &Tensor) -> Tensor {
+    x.detach().leaky_relu_backward(x, NEGATIVE_SLOPE, false)
+}
+
 /// The same values, channels innermost in memory; convolutions and `cat` keep it.
 fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaky_relu_has_its_values_and_its_gradient() {
+        let x = Tensor::from_slice(&[-3.0f32, 2.0]).set_requires_grad(true);
+        let y = leaky_relu(&x);
+        let (values, expected) = (Vec::<f32>::try_from(&y).unwrap(), [-0.6, 2.0]);
+        assert!(values.iter().zip(expected).all(|(v, e)| (v - e).abs() < 1e-6), "{values:?}");
+        y.sum(Kind::Float).backward();
+        assert_eq!(Vec::<f32>::try_from(x.grad()).unwrap(), [0.2, 1.0]);
+    }
 }

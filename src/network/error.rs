@@ -109,6 +109,9 @@ pub enum Error {
         /// What is wrong, with what was expected.
         reason: String,
     },
+    /// A key that could not be derived.
+    #[error("no key could be derived from the passphrase: {0}")]
+    Passphrase(String),
     /// libtorch failed, for want of memory for example.
     #[error("libtorch failed: {0}")]
     Torch(String),

@@ -12,8 +12,10 @@ pub mod hiding;
 pub mod location;
 mod model;
 pub mod mosaic;
+pub mod passphrase;
 pub mod quantisation;
 pub mod rescaling;
+pub mod scrambling;
 pub mod weights;
 
 pub use error::Error;

@@ -7,6 +7,12 @@ use tch::{Tensor, no_grad};
 
 const DECAY: f64 = 0.998;
 
+/// Copies of named variables.
+pub fn snapshot(variables: &HashMap<String, Tensor>) -> HashMap<String, Tensor> {
+    let copied = |(name, variable): (&String, &Tensor)| (name.clone(), variable.detach().copy());
+    variables.iter().map(copied).collect()
+}
+
 /// The averages of named variables.
 pub struct Average {
     averages: HashMap<String, Tensor>,
@@ -16,9 +22,7 @@ pub struct Average {
 impl Average {
     /// Starts at the variables' values.
     pub fn new(variables: &HashMap<String, Tensor>) -> Self {
-        let copied =
-            |(name, variable): (&String, &Tensor)| (name.clone(), variable.detach().copy());
-        Self { averages: variables.iter().map(copied).collect(), updates: 0 }
+        Self { averages: snapshot(variables), updates: 0 }
     }
 
     /// Moves each average towards its variable, faster at first so that the start is forgotten.
@@ -36,5 +40,22 @@ impl Average {
     /// The averages, by the variables' names.
     pub fn tensors(&self) -> &HashMap<String, Tensor> {
         &self.averages
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_average_follows_and_lags() {
+        let variables = |value: f32| HashMap::from([("a".into(), Tensor::from_slice(&[value]))]);
+        let mut average = Average::new(&variables(0.0));
+        for _ in 0..20_000 {
+            average.update(&variables(1.0));
+        }
+        assert!((average.tensors()["a"].double_value(&[0]) - 1.0).abs() < 1e-3);
+        average.update(&variables(0.0));
+        assert!((average.tensors()["a"].double_value(&[0]) - DECAY).abs() < 1e-3);
     }
 }

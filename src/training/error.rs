@@ -61,6 +61,11 @@ pub enum Error {
         /// Blocks asked for.
         asked: usize,
     },
+    /// A folder whose weights would be overwritten.
+    #[error(
+        "'{0}' already holds weights: go on from them with --resume '{0}', or choose another folder"
+    )]
+    Occupied(PathBuf),
     /// Training that does not recover.
     #[error("training diverged {0} times in a row: lower --rate")]
     Diverged(usize),

@@ -8,9 +8,14 @@ use crate::network::Grid;
 use crate::network::decomposition::Decomposition;
 use crate::network::mosaic::splice;
 
+/// Bins of the intensity histograms.
+const BINS: i64 = 32;
+
 /// Weights of the terms, all of them means over pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights {
+    /// JS(p(secret), p(recovered)).
+    pub divergence: f64,
     /// λ1: |secret − recovered|.
     pub secret: f64,
     /// λ2: ‖mosaic − bicubic‖², times mn/4 so that a coarser grid is guided as much.
@@ -39,7 +44,14 @@ impl Weights {
     /// The shipped recipe. Squared errors are far smaller than absolute ones: with 30 for the
     /// cover, a dB of it and a dB of the secrets weigh about the same at 35 dB.
     pub fn balanced(cover: f64) -> Self {
-        Self { secret: 1.0, guide: 4.0, mosaic: cover, cover, cover_low: cover / 4.0 }
+        Self {
+            divergence: 0.0,
+            secret: 1.0,
+            guide: 4.0,
+            mosaic: cover,
+            cover,
+            cover_low: cover / 4.0,
+        }
     }
 
     /// What the cover and the mosaic lose.
@@ -62,7 +74,11 @@ impl Weights {
     ) -> Tensor {
         let guide = squared(mosaic, &bicubic_mosaic(secrets, grid));
         let weight = self.guide * grid.secrets() as f64 / 4.0;
-        secrets.l1_loss(recovered, Reduction::Mean) * self.secret + guide * weight
+        let loss = secrets.l1_loss(recovered, Reduction::Mean) * self.secret + guide * weight;
+        if self.divergence == 0.0 {
+            return loss;
+        }
+        loss + divergence(secrets, recovered) * self.divergence
     }
 }
 
@@ -73,6 +89,31 @@ pub fn bicubic_mosaic(secrets: &Tensor, grid: Grid) -> Tensor {
     splice(&bicubic(secrets, height, width), grid)
 }
 
+/// Jensen-Shannon divergence in nats between the intensities of pictures, N×3×H×W in [0, 1], mean
+/// over the channels.
+fn divergence(a: &Tensor, b: &Tensor) -> Tensor {
+    let (p, q) = (histograms(a), histograms(b));
+    let middle = (&p + &q) * 0.5;
+    let relative = |from: &Tensor| (from * (from / &middle).log()).sum(Kind::Float);
+    (relative(&p) + relative(&q)) * (0.5 / 3.0)
+}
+
+/// A differentiable histogram a channel, 3×[`BINS`], each summing to 1: a value is shared between
+/// the two bins next to it.
+fn histograms(pictures: &Tensor) -> Tensor {
+    let values = pictures.clamp(0.0, 1.0).transpose(0, 1).reshape([3, -1]) * (BINS - 1) as f64;
+    let bins: Vec<_> = (0..BINS)
+        .map(|bin| {
+            let share = ((&values - bin as f64).abs() * -1.0 + 1.0).relu();
+            share.mean_dim([1i64].as_slice(), false, Kind::Float)
+        })
+        .collect();
+    // No bin is empty, so that the logarithm exists.
+    let counts = Tensor::stack(&bins, 1) + 1e-6;
+    let total = counts.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
+    counts / total
+}
+
 /// PSNR in dB of pictures in [0, 1].
 pub fn psnr(a: &Tensor, b: &Tensor) -> f64 {
     -10.0 * squared(&a.detach(), &b.detach()).double_value(&[]).log10()
@@ -80,4 +121,37 @@ pub fn psnr(a: &Tensor, b: &Tensor) -> f64 {
 
 fn squared(a: &Tensor, b: &Tensor) -> Tensor {
     (a - b).square().mean(Kind::Float)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    fn uniform(from: f64, to: f64) -> Tensor {
+        Tensor::linspace(from, to, 3 * 1024, (Kind::Float, Device::Cpu))
+            .view([1, 32, 32, 3])
+            .permute([0, 3, 1, 2])
+    }
+
+    #[test]
+    fn divergence_is_zero_for_equal_and_ln_2_for_disjoint_intensities() {
+        let value = |a: &Tensor, b: &Tensor| divergence(a, b).double_value(&[]);
+        assert!(value(&uniform(0.0, 1.0), &uniform(0.0, 1.0)).abs() < 1e-6);
+        let apart = value(&uniform(0.0, 0.3), &uniform(0.7, 1.0));
+        assert!((apart - 2f64.ln()).abs() < 1e-3, "{apart}");
+    }
+
+    #[test]
+    fn divergence_has_a_gradient() {
+        let recovered = uniform(0.2, 0.6).set_requires_grad(true);
+        divergence(&uniform(0.0, 1.0), &recovered).backward();
+        assert!(recovered.grad().abs().max().double_value(&[]) > 0.0);
+    }
+
+    #[test]
+    fn psnr_of_a_tenth_is_20_db() {
+        let black = Tensor::zeros([1, 3, 4, 4], (Kind::Float, Device::Cpu));
+        assert!((psnr(&black, &(&black + 0.1)) - 20.0).abs() < 1e-4);
+    }
 }

@@ -9,6 +9,7 @@ pub mod evaluation;
 pub mod losses;
 pub mod metrics;
 pub mod modules;
+pub mod preset;
 pub mod schedule;
 pub mod trainer;
 

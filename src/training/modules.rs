@@ -2,7 +2,7 @@
 //! The modules in training: one hiding module for all grids, one rescaling module a grid.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
@@ -16,6 +16,20 @@ use crate::network::weights::{Header, Module, WeightsFile, save};
 /// The authors' bounds of ρ.
 const HIDING_CLAMP: f64 = 2.0;
 const RESCALING_CLAMP: f64 = 1.0;
+
+/// Fails if a folder holds weights, which a run that does not go on from them would overwrite.
+///
+/// # Errors
+/// [`Error::Occupied`], [`Error::Io`].
+pub fn check_unoccupied(folder: &Path) -> Result<(), Error> {
+    let failed = |source| Error::Io { path: folder.into(), source };
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        if entry.map_err(failed)?.path().extension().is_some_and(|e| e == "safetensors") {
+            return Err(Error::Occupied(folder.into()));
+        }
+    }
+    Ok(())
+}
 
 /// InvBlocks of each module.
 #[derive(Clone, Copy, Debug)]
@@ -61,27 +75,25 @@ impl Modules {
         Self { store, hiding, rescaling, headers }
     }
 
-    /// Goes on from the weights in a folder. A module that has no file there stays fresh; one with
-    /// fewer InvBlocks grows, its new blocks starting as the identity. Returns the files read.
+    /// Goes on from weights, each module from the first folder that has its file. A module without
+    /// one stays fresh; one with fewer InvBlocks grows, its new blocks starting as the identity.
     ///
     /// # Errors
     /// [`Error::Network`] for files that cannot be used, [`Error::Blocks`] for more blocks than here.
-    pub fn resume(&self, folder: &Path) -> Result<Vec<String>, Error> {
-        let mut read = Vec::new();
+    pub fn resume(&self, folders: &[PathBuf]) -> Result<(), Error> {
         for header in &self.headers {
-            let path = folder.join(header.module.file_name());
-            if !path.is_file() {
+            let paths = folders.iter().map(|folder| folder.join(header.module.file_name()));
+            let Some(path) = paths.into_iter().find(|path| path.is_file()) else {
                 continue;
-            }
+            };
             let file = WeightsFile::open_as(&path, header.module)?;
             let (found, asked) = (file.header.blocks, header.blocks);
             if found > asked {
                 return Err(Error::Blocks { path, found, asked });
             }
             file.copy_to(&variables_of(header.module, &self.store.variables()))?;
-            read.push(header.module.file_name());
         }
-        Ok(read)
+        Ok(())
     }
 
     /// Writes one file a module from the store's variables or their averages.

@@ -18,9 +18,24 @@ pub enum Budget {
     Steps(u64),
 }
 
-/// Warm-up, plateau, then a cosine to zero over the real budget.
+/// How the rate falls, after a short rise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A plateau, then a cosine to zero.
+    Cosine,
+    /// Halved `before` the start, then after each of `within` equal parts.
+    Halving {
+        /// Halvings that earlier stages have had.
+        before: i32,
+        /// Parts of this stage.
+        within: i32,
+    },
+}
+
+/// The rate over the real budget.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
+    shape: Shape,
     peak: f64,
     budget: Budget,
     started: Instant,
@@ -28,8 +43,8 @@ pub struct Schedule {
 
 impl Schedule {
     /// A schedule that starts now.
-    pub fn new(peak: f64, budget: Budget) -> Self {
-        Self { peak, budget, started: Instant::now() }
+    pub fn new(shape: Shape, peak: f64, budget: Budget) -> Self {
+        Self { shape, peak, budget, started: Instant::now() }
     }
 
     /// Share of the budget spent after `step` steps; 1 and more is the end.
@@ -42,15 +57,18 @@ impl Schedule {
 
     /// The learning rate at a share of the budget.
     pub fn rate(&self, progress: f64) -> f64 {
-        let factor = if progress < WARM_UP {
-            progress / WARM_UP
-        } else if progress < PLATEAU {
-            1.0
-        } else {
-            let falling = ((progress - PLATEAU) / (1.0 - PLATEAU)).min(1.0);
-            0.5 * (1.0 + (PI * falling).cos())
+        let rise = (progress / WARM_UP).min(1.0);
+        let factor = match self.shape {
+            Shape::Cosine => {
+                let falling = ((progress - PLATEAU) / (1.0 - PLATEAU)).clamp(0.0, 1.0);
+                0.5 * (1.0 + (PI * falling).cos())
+            }
+            Shape::Halving { before, within } => {
+                let part = (progress * f64::from(within)).floor() as i32;
+                0.5_f64.powi(before + part.min(within - 1))
+            }
         };
-        self.peak * factor
+        self.peak * rise * factor
     }
 
     /// Lowers the rate of all that is left.
@@ -64,12 +82,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_rises_stays_and_falls_to_zero() {
-        let schedule = Schedule::new(2.0, Budget::Steps(1000));
+    fn the_cosine_rises_stays_and_falls_to_zero() {
+        let schedule = Schedule::new(Shape::Cosine, 2.0, Budget::Steps(1000));
         assert_eq!(schedule.rate(0.0), 0.0);
         assert_eq!(schedule.rate(schedule.progress(5)), 1.0);
         assert_eq!(schedule.rate(schedule.progress(300)), 2.0);
         assert!((schedule.rate(schedule.progress(700)) - 1.0).abs() < 1e-12);
         assert!(schedule.rate(schedule.progress(1000)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_papers_rate_is_halved_five_times_in_all() {
+        let rate = |before, within, progress| {
+            Schedule::new(Shape::Halving { before, within }, 2e-4, Budget::Steps(1)).rate(progress)
+        };
+        assert_eq!([0.1, 0.4, 0.99].map(|p| rate(0, 3, p)), [2e-4, 1e-4, 5e-5]);
+        assert_eq!([0.1, 0.6, 1.0].map(|p| rate(3, 2, p)), [2.5e-5, 1.25e-5, 1.25e-5]);
     }
 }

@@ -10,15 +10,17 @@ use tch::nn::{Adam, Optimizer, OptimizerConfig};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::Error;
-use super::average::Average;
+use super::average::{Average, snapshot};
 use super::dataset::Photographs;
 use super::divergence::{Verdict, Watch};
 use super::losses::{Passage, Weights, bicubic_mosaic, psnr};
 use super::modules::{Blocks, Modules};
-use super::schedule::{Budget, Schedule};
+use super::schedule::{Budget, Schedule, Shape};
 use crate::network::decomposition::Decomposition;
 use crate::network::mosaic::{cut, splice};
+use crate::network::passphrase::Key;
 use crate::network::quantisation::quantise;
+use crate::network::scrambling::Scrambling;
 use crate::network::{Grid, device};
 
 /// Bound of the gradient's global norm.
@@ -52,6 +54,8 @@ pub struct Config {
     pub budget: Budget,
     /// Peak learning rate.
     pub rate: f64,
+    /// How the rate falls.
+    pub shape: Shape,
     /// Covers a step.
     pub batch: usize,
     /// Side of the square patches in pixels.
@@ -90,9 +94,9 @@ pub struct Report {
 }
 
 /// A run.
-pub struct Trainer {
+pub struct Trainer<'a> {
     config: Config,
-    photographs: Photographs,
+    photographs: &'a Photographs,
     modules: Modules,
     variables: HashMap<String, Tensor>,
     average: Average,
@@ -102,25 +106,23 @@ pub struct Trainer {
     rng: StdRng,
 }
 
-impl Trainer {
-    /// Prepares a run, going on from the weights in the folder `resume` if given.
+impl<'a> Trainer<'a> {
+    /// Prepares a run, going on from the weights in the folders `resume`, the first that has them.
     ///
     /// # Errors
     /// [`Error::Patch`] if a grid does not divide the patch, [`Error::Network`] and
     /// [`Error::Blocks`] for weights that cannot be used.
     pub fn new(
         config: Config,
-        photographs: Photographs,
-        resume: Option<&std::path::Path>,
+        photographs: &'a Photographs,
+        resume: &[PathBuf],
     ) -> Result<Self, Error> {
         check_patch(&config)?;
         tch::manual_seed(config.seed as i64);
         let hiding = config.stage != Stage::Rescaling;
         let rescaled: &[Grid] = if config.stage == Stage::Hiding { &[] } else { &config.grids };
         let modules = Modules::new(hiding, rescaled, config.blocks, config.device);
-        if let Some(folder) = resume {
-            modules.resume(folder)?;
-        }
+        modules.resume(resume)?;
         let variables = modules.store.variables();
         let optimizer = Adam::default()
             .beta2(0.99)
@@ -145,10 +147,10 @@ impl Trainer {
     /// # Errors
     /// [`Error::Network`] if a checkpoint cannot be written, [`Error::Diverged`].
     pub fn run(&mut self, mut report: impl FnMut(&Report)) -> Result<(), Error> {
-        let mut schedule = Schedule::new(self.config.rate, self.config.budget);
+        let mut schedule = Schedule::new(self.config.shape, self.config.rate, self.config.budget);
         let (started, mut saved) = (Instant::now(), Instant::now());
         let (mut watch, mut setbacks, mut skipped) = (Watch::default(), 0, 0);
-        let mut good = Average::new(&self.variables);
+        let mut good = snapshot(&self.variables);
         let mut mean: Option<[f64; 3]> = None;
         let pixels = (self.config.batch as i64 * self.config.patch.pow(2)) as f64;
         let mut step = 0;
@@ -168,7 +170,7 @@ impl Trainer {
                     if setbacks > MOST_SETBACKS {
                         return Err(Error::Diverged(setbacks));
                     }
-                    self.restore(good.tensors());
+                    self.restore(&good);
                     schedule.halve();
                 }
             }
@@ -190,7 +192,7 @@ impl Trainer {
             });
             if saved.elapsed() > CHECKPOINT_EVERY {
                 self.modules.save(&self.config.out, self.average.tensors())?;
-                good = Average::new(&self.variables);
+                good = snapshot(&self.variables);
                 saved = Instant::now();
             }
         }
@@ -237,13 +239,26 @@ impl Trainer {
         (loss, psnr(&passage.cover, &passage.stego), psnr(&secrets, &recovered))
     }
 
-    /// A mosaic through conceal, an 8-bit file and reveal.
+    /// A mosaic through conceal, an 8-bit file and reveal; half of the time scrambled on the way,
+    /// so that a passphrase costs little.
     fn passage(&mut self, mosaic: Tensor) -> Passage {
-        let Config { batch, patch, .. } = self.config;
+        let Config { batch, patch, device, .. } = self.config;
         let cover = self.photographs.patches(batch, patch, &mut self.rng);
+        let scrambling = self.rng.random::<bool>().then(|| {
+            let key = Key::from_bytes(self.rng.random());
+            Scrambling::new(&key, patch as usize, patch as usize, device)
+        });
         let hiding = self.modules.hiding.as_ref().expect("this stage has a hiding module");
-        let stego = quantise(&hiding.conceal(&cover, &mosaic, self.precision));
-        let recovered_mosaic = hiding.reveal(&stego, self.precision);
+        let hidden = match &scrambling {
+            Some(scrambling) => scrambling.scramble(&mosaic),
+            None => mosaic.shallow_clone(),
+        };
+        let stego = quantise(&hiding.conceal(&cover, &hidden, self.precision));
+        let recovered = hiding.reveal(&stego, self.precision);
+        let recovered_mosaic = match &scrambling {
+            Some(scrambling) => scrambling.unscramble(&recovered),
+            None => recovered,
+        };
         Passage { cover, stego, mosaic, recovered_mosaic }
     }
 
@@ -293,4 +308,75 @@ fn check_patch(config: &Config) -> Result<(), Error> {
 fn running(mean: Option<[f64; 3]>, values: [f64; 3]) -> [f64; 3] {
     let Some(mean) = mean else { return values };
     std::array::from_fn(|k| mean[k] + 0.02 * (values[k] - mean[k]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    use indicatif::ProgressBar;
+
+    fn config(out: &Path, stage: Stage) -> Config {
+        Config {
+            stage,
+            grids: vec![Grid::new(2, 2).unwrap(), Grid::new(3, 2).unwrap()],
+            blocks: Blocks { hiding: 2, rescaling: 1 },
+            budget: Budget::Steps(20),
+            rate: 1e-3,
+            shape: Shape::Cosine,
+            batch: 1,
+            patch: 24,
+            weights: Weights::balanced(30.0),
+            device: Device::Cpu,
+            seed: 3,
+            out: out.into(),
+        }
+    }
+
+    fn photographs(folder: &Path) -> Photographs {
+        let value = |x, y| image::Rgb([x * 6, y * 7, x * y % 256].map(|v: u32| v as u8));
+        image::RgbImage::from_fn(40, 32, value).save(folder.join("0.png")).unwrap();
+        let progress = ProgressBar::hidden();
+        Photographs::load(&[folder.into()], 24, 1, Device::Cpu, &progress).unwrap()
+    }
+
+    #[test]
+    fn every_parameter_of_every_module_moves() {
+        let folder = tempfile::tempdir().unwrap();
+        let (photographs, config) =
+            (photographs(folder.path()), config(folder.path(), Stage::Joint));
+        let mut trainer = Trainer::new(config, &photographs, &[]).unwrap();
+        let before = snapshot(&trainer.variables);
+        let mut steps = 0;
+        trainer.run(|report| steps = report.step).unwrap();
+        assert_eq!(steps, 20);
+        for (name, variable) in &trainer.variables {
+            assert!(*variable != before[name], "{name} stayed");
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_from_the_averages_it_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let (photographs, config) =
+            (photographs(folder.path()), config(folder.path(), Stage::Joint));
+        let mut first = Trainer::new(config.clone(), &photographs, &[]).unwrap();
+        first.run(|_| {}).unwrap();
+        let folders = ["nowhere".into(), folder.path().into()];
+        let second = Trainer::new(config, &photographs, &folders).unwrap();
+        for (name, average) in first.average.tensors() {
+            let half = average.to_kind(Kind::Half).to_kind(Kind::Float);
+            assert_eq!(second.variables[name], half, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_patch_that_a_grid_does_not_divide_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path(), Stage::Hiding);
+        config.patch = 26;
+        let message = check_patch(&config).unwrap_err().to_string();
+        assert!(message.contains("26") && message.contains("3x2") && message.contains('6'));
+    }
 }
