@@ -24,6 +24,14 @@ pub struct Model {
     precision: Kind,
     hiding: Hiding,
     rescaling: Rescaling,
+    /// Multiplications of each module at one position of its feature maps.
+    multiplications: Multiplications,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Multiplications {
+    hiding: usize,
+    rescaling: usize,
 }
 
 // SAFETY: the weights are never written after `load`, and libtorch's operators may read one
@@ -53,7 +61,7 @@ impl Mosaic {
 
 type Shared = Mutex<HashMap<(WeightsPaths, String), Weak<Model>>>;
 
-/// The models in use in this process, by weights and device.
+/// The models in use in this process, by weights, device and precision.
 static SHARED: LazyLock<Shared> = LazyLock::new(Shared::default);
 
 impl Model {
@@ -63,20 +71,37 @@ impl Model {
     /// # Errors
     /// [`Error::WeightsMissing`], [`Error::WeightsIo`], [`Error::WeightsContent`].
     pub fn open(location: Option<&Path>, grid: Grid, device: Device) -> Result<Arc<Self>, Error> {
+        Self::open_in(location, grid, device, device::precision(device))
+    }
+
+    /// As [`open`](Self::open), with convolutions in a precision of choice.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_in(
+        location: Option<&Path>,
+        grid: Grid,
+        device: Device,
+        precision: Kind,
+    ) -> Result<Arc<Self>, Error> {
         let paths = WeightsPaths::find(location, grid)?;
-        let key = (paths.clone(), format!("{device:?}"));
+        let key = (paths.clone(), format!("{device:?} {precision:?}"));
         let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(model) = shared.get(&key).and_then(Weak::upgrade) {
             return Ok(model);
         }
-        let model = Arc::new(guarded(|| Self::load(&paths, grid, device))?);
+        let model = Arc::new(guarded(|| Self::load(&paths, grid, device, precision))?);
         shared.retain(|_, model| model.strong_count() > 0);
         shared.insert(key, Arc::downgrade(&model));
         Ok(model)
     }
 
-    fn load(paths: &WeightsPaths, grid: Grid, device: Device) -> Result<Self, Error> {
-        let precision = device::precision(device);
+    fn load(
+        paths: &WeightsPaths,
+        grid: Grid,
+        device: Device,
+        precision: Kind,
+    ) -> Result<Self, Error> {
         let hiding = WeightsFile::open(&paths.hiding)?;
         if !matches!(hiding.header.module, Module::Hiding(tuned) if tuned.is_none_or(|own| own == grid))
         {
@@ -86,10 +111,15 @@ impl Model {
             });
         }
         let rescaling = WeightsFile::open_as(&paths.rescaling, Module::Rescaling(grid))?;
+        let multiplications = Multiplications {
+            hiding: multiplications(&hiding),
+            rescaling: multiplications(&rescaling),
+        };
         Ok(Self {
             grid,
             device,
             precision,
+            multiplications,
             hiding: restored(&hiding, device, precision, |path| {
                 Hiding::new(path, hiding.header.blocks, hiding.header.clamp)
             })?,
@@ -97,6 +127,19 @@ impl Model {
                 Rescaling::new(path, grid, rescaling.header.blocks, rescaling.header.clamp)
             })?,
         })
+    }
+
+    /// Floating-point operations of the convolutions of one conceal, as many as of one reveal.
+    ///
+    /// # Errors
+    /// [`Error::FrameSmall`].
+    pub fn flops(&self, width: usize, height: usize) -> Result<f64, Error> {
+        let area = self.area(width, height)?;
+        // Hiding works on the four bands of the frame, rescaling on N tiles: as many positions as
+        // the frame has pixels.
+        let Multiplications { hiding, rescaling } = self.multiplications;
+        let pixel = hiding as f64 / 4.0 + rescaling as f64;
+        Ok(2.0 * pixel * (area.width * area.height) as f64)
     }
 
     /// Splices N secrets of one size to a mosaic for covers of that size.
@@ -204,6 +247,12 @@ impl Area {
         let below = frame.height() as i64 - self.height;
         picture.replication_pad2d([0, right, 0, below])
     }
+}
+
+/// Weights of the convolutions, biases aside.
+fn multiplications(file: &WeightsFile) -> usize {
+    let weights = file.shapes().into_iter().filter(|(name, _)| name.ends_with("weight"));
+    weights.map(|(_, shape)| shape.iter().product::<usize>()).sum()
 }
 
 /// A module with the weights of a file, in the precision that it computes in.

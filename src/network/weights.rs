@@ -15,6 +15,9 @@ use super::{Error, Grid};
 /// The version of the format written and read here.
 const FORMAT: &str = "1";
 
+/// More InvBlocks than any training here makes.
+const MOST_BLOCKS: f64 = 64.0;
+
 /// Which module a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
@@ -107,7 +110,15 @@ impl Header {
                 return Err(format!("its module is '{other}', grid '{}'", entry("grid")?));
             }
         };
-        Ok(Self { module, blocks: number("blocks")? as usize, clamp: number("clamp")? })
+        let (blocks, clamp) = (number("blocks")?, number("clamp")?);
+        // A file must not make the program build what no memory holds.
+        if blocks.fract() != 0.0 || !(0.0..=MOST_BLOCKS).contains(&blocks) {
+            return Err(format!("it has {blocks} InvBlocks, 0 to {MOST_BLOCKS} are possible"));
+        }
+        if !(clamp > 0.0 && clamp.is_finite()) {
+            return Err(format!("its clamp is {clamp}, not a positive number"));
+        }
+        Ok(Self { module, blocks: blocks as usize, clamp })
     }
 }
 
@@ -351,6 +362,17 @@ mod tests {
         let file = WeightsFile::open(&path).unwrap();
         let message = file.copy_to(&variables(&["a", "b"])).unwrap_err().to_string();
         assert!(message.contains("'a'") && message.contains("not finite"), "{message}");
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        for (key, value) in
+            [("blocks", "1e9"), ("blocks", "-1"), ("blocks", "many"), ("clamp", "inf")]
+        {
+            let mut metadata = header().to_metadata();
+            metadata.insert(key.into(), value.into());
+            assert!(Header::from_metadata(&metadata).is_err(), "{key} {value}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! Training and evaluation. Knows no GStreamer.
 
 pub mod average;
+pub mod benchmark;
 pub mod dataset;
 pub mod divergence;
 mod error;

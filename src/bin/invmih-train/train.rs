@@ -1,48 +1,25 @@
 // SPDX-License-Identifier: MPL-2.0
-//! `invmih-train`: makes, measures and describes the weights of gst-plugin-invmih.
+//! `invmih-train train`.
 
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
 
-use gstinvmih::network::weights::WeightsFile;
-use gstinvmih::network::{Device, Grid, Model, device};
+use gstinvmih::network::{Device, Grid, device};
 use gstinvmih::training::Error;
-use gstinvmih::training::dataset::{Photographs, picture_files};
-use gstinvmih::training::evaluation::{self, Scores};
+use gstinvmih::training::dataset::Photographs;
 use gstinvmih::training::losses::Weights;
 use gstinvmih::training::modules::{Blocks, check_unoccupied};
 use gstinvmih::training::preset::Preset;
 use gstinvmih::training::schedule::Budget;
 use gstinvmih::training::trainer::{Config, Report, Stage, Trainer};
 
-/// Makes, measures and describes the weights of gst-plugin-invmih.
-#[derive(Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Train the network on photographs.
-    Train(TrainArgs),
-    /// Measure cover and secret quality from 8-bit PNGs on disk.
-    Evaluate(EvaluateArgs),
-    /// Describe weights files.
-    Info {
-        /// Files to describe.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-    },
-}
+use crate::terminal::{progress_bar, set_threads};
 
 #[derive(Args)]
-struct TrainArgs {
+pub struct TrainArgs {
     /// Folders of photographs (PNG, JPEG).
     #[arg(long, required = true, num_args = 1..)]
     images: Vec<PathBuf>,
@@ -97,31 +74,6 @@ struct TrainArgs {
     seed: u64,
 }
 
-#[derive(Args)]
-struct EvaluateArgs {
-    /// Folders of pictures (PNG, JPEG), each measured by itself.
-    #[arg(long, required = true, num_args = 1..)]
-    images: Vec<PathBuf>,
-    /// Secrets in a cover: 4, 6, 8, 9 or 16.
-    #[arg(long, num_args = 1.., default_value = "4")]
-    secrets: Vec<u32>,
-    /// Folder of weights; by default where the elements look.
-    #[arg(long)]
-    models: Option<PathBuf>,
-    /// Folder for the PNGs of stegos and revealed secrets.
-    #[arg(long)]
-    out: PathBuf,
-    /// Stop after this many covers of each folder; all by default.
-    #[arg(long)]
-    covers: Option<usize>,
-    /// Device: auto, cpu, cuda or cuda:INDEX.
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Threads on the CPU; all cores by default.
-    #[arg(long)]
-    threads: Option<u16>,
-}
-
 #[derive(Clone, Copy, ValueEnum)]
 enum StageName {
     /// Hiding alone, on bicubic mosaics.
@@ -159,22 +111,8 @@ impl From<StageName> for Stage {
     }
 }
 
-fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Train(args) => train(args),
-        Command::Evaluate(args) => evaluate(args),
-        Command::Info { files } => files.iter().try_for_each(|file| info(file)),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("invmih-train: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn train(args: TrainArgs) -> Result<(), Error> {
+/// Trains, and writes the averaged weights to a folder.
+pub fn train(args: TrainArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
     std::fs::create_dir_all(&args.out)
@@ -244,55 +182,6 @@ fn load(args: &TrainArgs, device: Device) -> Result<Photographs, Error> {
     Ok(photographs)
 }
 
-fn set_threads(threads: Option<u16>) {
-    if let Some(threads) = threads {
-        tch::set_num_threads(threads.into());
-    }
-}
-
-/// Prints a table of Markdown, a row for each folder, number of secrets and kind of picture.
-fn evaluate(args: EvaluateArgs) -> Result<(), Error> {
-    let device = device::parse(&args.device)?;
-    set_threads(args.threads);
-    println!(
-        "| images | N | picture | PSNR RGB | SSIM RGB | PSNR Y | SSIM Y | worst PSNR RGB | worst SSIM RGB |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|");
-    for folder in &args.images {
-        let files = picture_files(folder)?;
-        for &secrets in &args.secrets {
-            let grid = Grid::for_secrets(secrets)?;
-            let model = Model::open(args.models.as_deref(), grid, device)?;
-            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let groups: Vec<_> = evaluation::groups(&files, grid)
-                .into_iter()
-                .take(args.covers.unwrap_or(usize::MAX))
-                .collect();
-            let progress = progress_bar("{msg} [{bar:30}] {pos}/{len}, {eta} left");
-            progress.set_length(groups.len() as u64);
-            progress.set_message(format!("{name}, {secrets} secrets"));
-            let mut report = evaluation::Report::default();
-            for (k, group) in groups.iter().enumerate() {
-                let out = args.out.join(&name).join(format!("{secrets}")).join(format!("{k:03}"));
-                evaluation::measure(&model, group, &out, &mut report)?;
-                progress.inc(1);
-            }
-            progress.finish_and_clear();
-            print_scores(&name, secrets, "cover", &report.cover);
-            print_scores(&name, secrets, "secret", &report.secret);
-        }
-    }
-    Ok(())
-}
-
-fn print_scores(images: &str, secrets: u32, picture: &str, scores: &Scores) {
-    let (rgb, luma, worst) = (scores.mean_rgb(), scores.mean_luma(), scores.worst_rgb());
-    println!(
-        "| {images} | {secrets} | {picture} | {:.2} | {:.4} | {:.2} | {:.4} | {:.2} | {:.4} |",
-        rgb.psnr, rgb.ssim, luma.psnr, luma.ssim, worst.psnr, worst.ssim
-    );
-}
-
 /// Lines of a run in a terminal's bar, or every hundred steps where there is no terminal.
 fn show(report: &Report, progress: &ProgressBar) {
     let line = format!(
@@ -311,20 +200,4 @@ fn show(report: &Report, progress: &ProgressBar) {
     }
     progress.set_position((1000.0 * report.progress) as u64);
     progress.set_message(line);
-}
-
-fn progress_bar(template: &str) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::no_length().with_style(style)
-}
-
-fn info(path: &Path) -> Result<(), Error> {
-    let file = WeightsFile::open(path)?;
-    let shapes = file.shapes();
-    let parameters: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    println!("{}: {}", path.display(), file.header.module);
-    println!("  InvBlocks {}, clamp {}, z = 0", file.header.blocks, file.header.clamp);
-    println!("  {parameters} parameters in {} tensors", shapes.len());
-    Ok(())
 }

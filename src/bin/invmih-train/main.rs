@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MPL-2.0
+//! `invmih-train`: makes, measures and describes the weights of gst-plugin-invmih.
+
+mod bench;
+mod evaluate;
+mod terminal;
+mod train;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use gstinvmih::network::weights::WeightsFile;
+use gstinvmih::training::Error;
+
+/// Makes, measures and describes the weights of gst-plugin-invmih.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train the network on photographs.
+    Train(train::TrainArgs),
+    /// Measure cover and secret quality from 8-bit PNGs on disk.
+    Evaluate(evaluate::EvaluateArgs),
+    /// Time conceal and reveal.
+    Bench(bench::BenchArgs),
+    /// Describe weights files.
+    Info {
+        /// Files to describe.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(args) => train::train(args),
+        Command::Evaluate(args) => evaluate::evaluate(args),
+        Command::Bench(args) => bench::bench(args),
+        Command::Info { files } => files.iter().try_for_each(|file| info(file)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("invmih-train: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn info(path: &Path) -> Result<(), Error> {
+    let file = WeightsFile::open(path)?;
+    let shapes = file.shapes();
+    let parameters: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    println!("{}: {}", path.display(), file.header.module);
+    println!("  InvBlocks {}, clamp {}, z = 0", file.header.blocks, file.header.clamp);
+    println!("  {parameters} parameters in {} tensors", shapes.len());
+    Ok(())
+}

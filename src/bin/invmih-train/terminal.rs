@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What the commands share: progress bars and threads.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar that a command fills.
+pub fn progress_bar(template: &str) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::no_length().with_style(style)
+}
+
+/// Bounds the threads of the CPU, all cores by default.
+pub fn set_threads(threads: Option<u16>) {
+    if let Some(threads) = threads {
+        tch::set_num_threads(threads.into());
+    }
+}
