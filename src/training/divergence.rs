@@ -43,7 +43,8 @@ impl Watch {
     }
 }
 
-fn median<'a>(losses: impl Iterator<Item = &'a f64>) -> f64 {
+/// The middle one of some losses or norms.
+pub(super) fn median<'a>(losses: impl Iterator<Item = &'a f64>) -> f64 {
     let mut sorted: Vec<_> = losses.copied().collect();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]

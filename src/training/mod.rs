@@ -3,6 +3,7 @@
 
 pub mod average;
 pub mod benchmark;
+pub mod clipping;
 pub mod dataset;
 pub mod divergence;
 mod error;

@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use std::time::{Duration, Instant};
 
 /// Share of the budget in which the rate rises from zero: the optimizer starts without moments.
-const WARM_UP: f64 = 0.01;
+const WARM_UP: f64 = 0.05;
 /// Share of the budget after which the rate falls.
 const PLATEAU: f64 = 0.4;
 
@@ -85,7 +85,7 @@ mod tests {
     fn the_cosine_rises_stays_and_falls_to_zero() {
         let schedule = Schedule::new(Shape::Cosine, 2.0, Budget::Steps(1000));
         assert_eq!(schedule.rate(0.0), 0.0);
-        assert_eq!(schedule.rate(schedule.progress(5)), 1.0);
+        assert_eq!(schedule.rate(schedule.progress(25)), 1.0);
         assert_eq!(schedule.rate(schedule.progress(300)), 2.0);
         assert!((schedule.rate(schedule.progress(700)) - 1.0).abs() < 1e-12);
         assert!(schedule.rate(schedule.progress(1000)).abs() < 1e-12);

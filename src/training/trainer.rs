@@ -2,6 +2,7 @@
 //! The training loop: one optimizer over all modules, the stego quantised before reveal, z = 0.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::Error;
 use super::average::{Average, snapshot};
+use super::clipping::Clip;
 use super::dataset::Photographs;
 use super::divergence::{Verdict, Watch};
 use super::losses::{Passage, Weights, bicubic_mosaic, psnr};
@@ -23,8 +25,6 @@ use crate::network::quantisation::quantise;
 use crate::network::scrambling::Scrambling;
 use crate::network::{Grid, device};
 
-/// Bound of the gradient's global norm.
-const CLIP: f64 = 1.0;
 /// Deviation of the noise, in [0, 1], that stands for hiding while rescaling is trained alone: 40 dB.
 const JITTER: f64 = 0.01;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
@@ -101,6 +101,7 @@ pub struct Trainer<'a> {
     variables: HashMap<String, Tensor>,
     average: Average,
     optimizer: Optimizer,
+    clip: Clip,
     wavelet: Decomposition,
     precision: Kind,
     rng: StdRng,
@@ -138,15 +139,16 @@ impl<'a> Trainer<'a> {
             modules,
             variables,
             optimizer,
+            clip: Clip::default(),
         })
     }
 
-    /// Trains until the budget is spent, writing the averaged weights every two minutes and at the
-    /// end. `report` is called after each step.
+    /// Trains until the budget is spent or `report`, called after each step, breaks off; writes the
+    /// averaged weights every two minutes and at the end.
     ///
     /// # Errors
     /// [`Error::Network`] if a checkpoint cannot be written, [`Error::Diverged`].
-    pub fn run(&mut self, mut report: impl FnMut(&Report)) -> Result<(), Error> {
+    pub fn run(&mut self, mut report: impl FnMut(&Report) -> ControlFlow<()>) -> Result<(), Error> {
         let mut schedule = Schedule::new(self.config.shape, self.config.rate, self.config.budget);
         let (started, mut saved) = (Instant::now(), Instant::now());
         let (mut watch, mut setbacks, mut skipped) = (Watch::default(), 0, 0);
@@ -179,7 +181,7 @@ impl<'a> Trainer<'a> {
                 mean = Some(running(mean, [value, cover, secret]));
             }
             let [loss, cover, secret] = mean.unwrap_or([f64::NAN; 3]);
-            report(&Report {
+            let go_on = report(&Report {
                 step,
                 progress: schedule.progress(step),
                 rate: schedule.rate(progress),
@@ -190,6 +192,9 @@ impl<'a> Trainer<'a> {
                 skipped,
                 setbacks,
             });
+            if go_on.is_break() {
+                break;
+            }
             if saved.elapsed() > CHECKPOINT_EVERY {
                 self.modules.save(&self.config.out, self.average.tensors())?;
                 good = snapshot(&self.variables);
@@ -278,9 +283,23 @@ impl<'a> Trainer<'a> {
         module
     }
 
+    /// One step along the clipped gradient.
     fn descend(&mut self, loss: &Tensor) {
-        self.optimizer.backward_step_clip_norm(loss, CLIP);
-        self.average.update(&self.variables);
+        self.optimizer.zero_grad();
+        loss.backward();
+        let norm = self.gradient_norm();
+        if let Some(limit) = self.clip.limit(norm) {
+            self.optimizer.clip_grad_norm(limit);
+            self.optimizer.step();
+            self.average.update(&self.variables);
+        }
+    }
+
+    /// The norm of all gradients together.
+    fn gradient_norm(&self) -> f64 {
+        let gradients = self.variables.values().map(Tensor::grad).filter(Tensor::defined);
+        let norms: Vec<_> = gradients.map(|gradient| gradient.norm()).collect();
+        Tensor::stack(&norms, 0).norm().double_value(&[])
     }
 
     fn restore(&mut self, values: &HashMap<String, Tensor>) {
@@ -349,7 +368,12 @@ mod tests {
         let mut trainer = Trainer::new(config, &photographs, &[]).unwrap();
         let before = snapshot(&trainer.variables);
         let mut steps = 0;
-        trainer.run(|report| steps = report.step).unwrap();
+        trainer
+            .run(|report| {
+                steps = report.step;
+                ControlFlow::Continue(())
+            })
+            .unwrap();
         assert_eq!(steps, 20);
         for (name, variable) in &trainer.variables {
             assert!(*variable != before[name], "{name} stayed");
@@ -357,12 +381,18 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_on_from_the_averages_it_wrote() {
+    fn a_run_broken_off_saves_what_the_next_goes_on_from() {
         let folder = tempfile::tempdir().unwrap();
         let (photographs, config) =
             (photographs(folder.path()), config(folder.path(), Stage::Joint));
         let mut first = Trainer::new(config.clone(), &photographs, &[]).unwrap();
-        first.run(|_| {}).unwrap();
+        let mut steps = 0;
+        let stop_early = |report: &Report| {
+            steps = report.step;
+            if steps == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        first.run(stop_early).unwrap();
+        assert_eq!(steps, 5);
         let folders = ["nowhere".into(), folder.path().into()];
         let second = Trainer::new(config, &photographs, &folders).unwrap();
         for (name, average) in first.average.tensors() {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `invmih-train train`.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -126,20 +128,41 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
         photographs.len(),
         device::precision(device)
     );
+    let stopped = stop_on_ctrl_c();
     let mut resume: Vec<_> = args.resume.iter().cloned().collect();
     for (stage, share) in stages(&args) {
         println!("{stage:?}");
         let progress = progress_bar("{percent}% [{bar:30}] {eta} left, {msg}");
         progress.set_length(1000);
         let config = config(&args, device, stage, share);
-        Trainer::new(config, &photographs, &resume)?.run(|report| show(report, &progress))?;
+        Trainer::new(config, &photographs, &resume)?.run(|report| {
+            show(report, &progress);
+            if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
         progress.finish();
+        if stopped() {
+            break;
+        }
         if !resume.contains(&args.out) {
             resume.insert(0, args.out.clone());
         }
     }
     println!("weights written to {}", args.out.display());
     Ok(())
+}
+
+/// Tells from now on whether Ctrl-C was pressed: the run then saves and ends. A second one kills.
+fn stop_on_ctrl_c() -> impl Fn() -> bool {
+    static STOPPED: AtomicBool = AtomicBool::new(false);
+    let handler = || {
+        if STOPPED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        eprintln!("Ctrl-C will not save: {error}");
+    }
+    || STOPPED.load(Ordering::Relaxed)
 }
 
 /// The stages asked for, with their shares of the budget.

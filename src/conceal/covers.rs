@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Covers that wait for their secrets, and the time that decides which secrets are theirs.
+
+use std::collections::VecDeque;
+
+use gst::prelude::*;
+use gst_base::prelude::*;
+use gst_video::VideoInfo;
+
+/// While secret pads are missing, covers up to this size are taken in, so that the end of a still
+/// or of a short video is seen; then the cover's stream is blocked.
+const HELD_BYTES: usize = 64 << 20;
+
+/// One frame of the cover's stream and what is needed to send it on.
+#[derive(Debug)]
+pub struct Cover {
+    pub buffer: gst::Buffer,
+    pub caps: gst::Caps,
+    pub info: VideoInfo,
+    pub segment: gst::Segment,
+    pub time: gst::Signed<gst::ClockTime>,
+}
+
+/// Covers in their order.
+#[derive(Debug, Default)]
+pub struct Covers {
+    queue: VecDeque<Cover>,
+    /// Caps of the frames to come.
+    format: Option<(gst::Caps, VideoInfo)>,
+    /// Whether a frame came since the start or the last flush.
+    begun: bool,
+}
+
+impl Covers {
+    /// Takes the caps of the frames to come.
+    pub fn set_caps(&mut self, caps: &gst::CapsRef) -> Result<(), gst::glib::BoolError> {
+        self.format = Some((caps.to_owned(), VideoInfo::from_caps(caps)?));
+        Ok(())
+    }
+
+    /// Forgets the covers, not their format.
+    pub fn flush(&mut self) {
+        self.queue.clear();
+        self.begun = false;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The running time of the next cover, which may still be on the pad.
+    pub fn next_time(
+        &self,
+        pad: &gst_base::AggregatorPad,
+    ) -> Result<Option<gst::Signed<gst::ClockTime>>, gst::ErrorMessage> {
+        match (self.queue.front(), pad.peek_buffer()) {
+            (Some(cover), _) => Ok(Some(cover.time)),
+            (None, Some(buffer)) => running_time(pad, &buffer, !self.begun).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The next cover, from the pad if none is held.
+    pub fn next(
+        &mut self,
+        pad: &gst_base::AggregatorPad,
+    ) -> Result<Option<Cover>, gst::ErrorMessage> {
+        match self.queue.pop_front() {
+            Some(cover) => Ok(Some(cover)),
+            None => self.take(pad),
+        }
+    }
+
+    /// Takes the pad's next cover to let it wait, as far as there is room; false if none was taken.
+    pub fn hold(&mut self, pad: &gst_base::AggregatorPad) -> Result<bool, gst::ErrorMessage> {
+        let held: usize = self.queue.iter().map(|cover| cover.buffer.size()).sum();
+        if held >= HELD_BYTES {
+            return Ok(false);
+        }
+        let cover = self.take(pad)?;
+        let taken = cover.is_some();
+        self.queue.extend(cover);
+        Ok(taken)
+    }
+
+    fn take(&mut self, pad: &gst_base::AggregatorPad) -> Result<Option<Cover>, gst::ErrorMessage> {
+        let Some(buffer) = pad.pop_buffer() else {
+            return Ok(None);
+        };
+        let (caps, info) = self
+            .format
+            .clone()
+            .ok_or_else(|| gst::error_msg!(gst::StreamError::Format, ("the cover has no caps")))?;
+        let time = running_time(pad, &buffer, !self.begun)?;
+        self.begun = true;
+        let segment = pad.segment();
+        Ok(Some(Cover { buffer, caps, info, segment, time }))
+    }
+}
+
+/// The running time of a frame. A stream's first frame may come without a timestamp, as a single
+/// picture does: then it stands at the start of its segment.
+pub fn running_time(
+    pad: &gst_base::AggregatorPad,
+    buffer: &gst::BufferRef,
+    first: bool,
+) -> Result<gst::Signed<gst::ClockTime>, gst::ErrorMessage> {
+    let name = pad.name();
+    let segment = pad.segment().downcast::<gst::ClockTime>().map_err(|segment| {
+        let format = segment.format();
+        gst::error_msg!(
+            gst::StreamError::Format,
+            ("{name}: the segment is in {format:?}, it has to be in Time")
+        )
+    })?;
+    let timestamp = match buffer.pts() {
+        None if first => segment.start(),
+        timestamp => timestamp,
+    };
+    timestamp.and_then(|timestamp| segment.to_running_time_full(timestamp)).ok_or_else(|| {
+        gst::error_msg!(
+            gst::StreamError::Format,
+            ("{name}: a frame after the first has no timestamp")
+        )
+    })
+}
+
+/// Whether a buffer stands for a gap event.
+pub fn is_gap(buffer: &gst::BufferRef) -> bool {
+    buffer.size() == 0 && buffer.flags().contains(gst::BufferFlags::GAP)
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MPL-2.0
+//! `secret_%u`: one secret, converted and scaled to the cover's size.
+
+use std::sync::Mutex;
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+use gst_video::{VideoConverter, VideoFormat, VideoFrame, VideoInfo};
+
+use super::covers;
+use crate::network::Frame;
+use crate::video;
+
+#[derive(Default)]
+struct State {
+    /// Of the frames to come.
+    info: Option<VideoInfo>,
+    current: Option<(gst::Buffer, VideoInfo)>,
+    /// Whether nobody has asked for the current frame yet.
+    fresh: bool,
+    converter: Option<VideoConverter>,
+}
+
+#[derive(Default)]
+pub struct SecretPad {
+    state: Mutex<State>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for SecretPad {
+    const NAME: &'static str = "GstInvMihConcealSecretPad";
+    type Type = super::SecretPad;
+    type ParentType = gst_base::AggregatorPad;
+}
+
+impl ObjectImpl for SecretPad {}
+impl GstObjectImpl for SecretPad {}
+impl PadImpl for SecretPad {}
+
+impl AggregatorPadImpl for SecretPad {
+    fn flush(&self, aggregator: &gst_base::Aggregator) -> Result<gst::FlowSuccess, gst::FlowError> {
+        self.state.lock().unwrap().current = None;
+        self.parent_flush(aggregator)
+    }
+}
+
+impl SecretPad {
+    /// u of `secret_u`.
+    pub fn number(&self) -> Option<usize> {
+        self.obj().name().strip_prefix("secret_")?.parse().ok()
+    }
+
+    /// Takes the caps of the frames to come.
+    pub fn set_caps(&self, caps: &gst::CapsRef) -> Result<(), glib::BoolError> {
+        self.state.lock().unwrap().info = Some(VideoInfo::from_caps(caps)?);
+        Ok(())
+    }
+
+    /// Forgets all frames.
+    pub fn reset(&self) {
+        *self.state.lock().unwrap() = State::default();
+    }
+
+    /// Makes the latest frame at or before a running time the current one; false while it is still
+    /// to come. The first frame also serves every time before it, the last one every time after it.
+    pub fn advance(&self, time: gst::Signed<gst::ClockTime>) -> Result<bool, gst::ErrorMessage> {
+        let pad = self.obj();
+        let mut state = self.state.lock().unwrap();
+        while let Some(buffer) = pad.peek_buffer() {
+            if !covers::is_gap(&buffer) {
+                let first = state.current.is_none();
+                if covers::running_time(pad.upcast_ref(), &buffer, first)? > time && !first {
+                    return Ok(true);
+                }
+                let info = state.info.clone().ok_or_else(|| {
+                    gst::error_msg!(gst::StreamError::Format, ("{} has no caps", pad.name()))
+                })?;
+                state.current = Some((buffer, info));
+                state.fresh = true;
+            }
+            pad.drop_buffer();
+        }
+        if pad.is_eos() && state.current.is_none() {
+            return Err(gst::error_msg!(
+                gst::StreamError::WrongType,
+                ("{} ended without a frame", pad.name())
+            ));
+        }
+        Ok(pad.is_eos())
+    }
+
+    /// Whether the current frame was never asked for.
+    pub fn is_fresh(&self) -> bool {
+        self.state.lock().unwrap().fresh
+    }
+
+    /// The current frame, stretched to a cover's size.
+    pub fn frame(&self, width: usize, height: usize) -> Result<Frame, gst::ErrorMessage> {
+        let name = self.obj().name();
+        let failed = |why: &str| gst::error_msg!(gst::StreamError::Format, ("{name}: {why}"));
+        let mut state = self.state.lock().unwrap();
+        let state = &mut *state;
+        let (buffer, info) = state.current.as_ref().ok_or_else(|| failed("no frame"))?;
+        let target = rgb(info, width, height).map_err(|error| failed(&error.message))?;
+
+        let fits = |made: &VideoConverter| made.in_info() == info && made.out_info() == &target;
+        if !state.converter.as_ref().is_some_and(fits) {
+            let made = VideoConverter::new(info, &target, None);
+            state.converter = Some(made.map_err(|error| failed(&error.message))?);
+        }
+        let unmapped = |_| failed("a frame cannot be mapped");
+        let source = VideoFrame::from_buffer_readable(buffer.clone(), info).map_err(unmapped)?;
+        let stretched =
+            gst::Buffer::with_size(target.size()).map_err(|error| failed(&error.message))?;
+        let mut stretched =
+            VideoFrame::from_buffer_writable(stretched, &target).map_err(unmapped)?;
+        if let Some(converter) = &state.converter {
+            converter.frame(&source, &mut stretched);
+        }
+        state.fresh = false;
+        video::read(&stretched.into_buffer(), &target)
+    }
+}
+
+/// Full-range RGB of a size, with the source's frame rate and interlacing, which the converter
+/// cannot change.
+fn rgb(source: &VideoInfo, width: usize, height: usize) -> Result<VideoInfo, glib::BoolError> {
+    VideoInfo::builder(VideoFormat::Rgb, width as u32, height as u32)
+        .fps(source.fps())
+        .interlace_mode(source.interlace_mode())
+        .build()
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The pictures of `secret-location`.
+
+use std::path::{Path, PathBuf};
+
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+
+use crate::network::Frame;
+
+/// Decoded secrets, each of its own size.
+#[derive(Debug)]
+pub struct Stills(Vec<RgbImage>);
+
+impl Stills {
+    /// Decodes the first `count` pictures of a folder, in byte order of their names, or the
+    /// pictures that a printf pattern such as `photos/%02d.png` names, counted from 0.
+    pub fn load(location: &str, count: usize) -> Result<Self, gst::ErrorMessage> {
+        let paths = match Pattern::parse(location) {
+            _ if Path::new(location).is_dir() => folder(location, count)?,
+            Some(pattern) => (0..count).map(|number| pattern.path(number)).collect(),
+            None => {
+                return Err(not_found(format!(
+                    "secret-location='{location}' is neither a folder nor a pattern such as photos/%02d.png"
+                )));
+            }
+        };
+        let pictures = paths.iter().map(|path| decode(path));
+        Ok(Self(pictures.collect::<Result<_, _>>()?))
+    }
+
+    /// The secrets stretched to a cover's size.
+    pub fn frames(&self, width: usize, height: usize) -> Result<Vec<Frame>, gst::ErrorMessage> {
+        let frames = self.0.iter().map(|picture| {
+            let filter = FilterType::CatmullRom;
+            let stretched = imageops::resize(picture, width as u32, height as u32, filter);
+            Ok(Frame::new(width, height, stretched.into_raw())?)
+        });
+        frames.collect()
+    }
+}
+
+fn folder(location: &str, count: usize) -> Result<Vec<PathBuf>, gst::ErrorMessage> {
+    let entries = std::fs::read_dir(location)
+        .and_then(|entries| entries.collect::<Result<Vec<_>, _>>())
+        .map_err(|error| not_found(format!("secret-location='{location}': {error}")))?;
+    let mut pictures: Vec<_> =
+        entries.into_iter().map(|entry| entry.path()).filter(|path| is_picture(path)).collect();
+    if pictures.len() < count {
+        let found = pictures.len();
+        return Err(not_found(format!(
+            "secret-location='{location}' holds {found} PNG or JPEG pictures, secrets={count} needs {count}"
+        )));
+    }
+    // Paths in one folder differ only in their names, and on Unix they sort by their bytes.
+    pictures.sort();
+    pictures.truncate(count);
+    Ok(pictures)
+}
+
+fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    let named = ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+    named && path.is_file()
+}
+
+fn decode(path: &Path) -> Result<RgbImage, gst::ErrorMessage> {
+    let decode = || {
+        let reader = ImageReader::open(path)?.with_guessed_format()?;
+        let mut decoder = reader.into_decoder()?;
+        let orientation = decoder.orientation()?;
+        let mut picture = DynamicImage::from_decoder(decoder)?;
+        picture.apply_orientation(orientation);
+        Ok(picture.into_rgb8())
+    };
+    decode().map_err(|error: image::ImageError| {
+        gst::error_msg!(
+            gst::StreamError::Decode,
+            ("secret '{}' is not a picture that can be read: {error}", path.display())
+        )
+    })
+}
+
+fn not_found(message: String) -> gst::ErrorMessage {
+    gst::error_msg!(gst::ResourceError::NotFound, ("{message}"))
+}
+
+/// A path with one `%d` or `%04d`.
+struct Pattern<'a> {
+    before: &'a str,
+    digits: usize,
+    after: &'a str,
+}
+
+impl<'a> Pattern<'a> {
+    fn parse(location: &'a str) -> Option<Self> {
+        let (before, rest) = location.split_once('%')?;
+        let (digits, after) = rest.split_once('d')?;
+        let digits = match digits.strip_prefix('0') {
+            Some(digits) => digits.parse().ok()?,
+            None if digits.is_empty() => 0,
+            None => return None,
+        };
+        Some(Self { before, digits, after })
+    }
+
+    fn path(&self, number: usize) -> PathBuf {
+        let Self { before, digits, after } = self;
+        format!("{before}{number:0digits$}{after}").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    fn picture(path: &Path, size: (u32, u32), colour: [u8; 3]) {
+        RgbImage::from_pixel(size.0, size.1, Rgb(colour)).save(path).unwrap();
+    }
+
+    fn text(error: &gst::ErrorMessage) -> String {
+        format!("{error:?}")
+    }
+
+    #[test]
+    fn a_folder_gives_its_first_pictures_in_byte_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        picture(&path("b.png"), (4, 3), [2, 0, 0]);
+        picture(&path("B.PNG"), (5, 5), [1, 0, 0]);
+        picture(&path("c.jpeg"), (8, 8), [200, 200, 200]);
+        picture(&path("d.png"), (4, 4), [4, 0, 0]);
+        std::fs::write(path("a.txt"), "left alone").unwrap();
+        std::fs::create_dir(path("a.png")).unwrap();
+        let stills = Stills::load(folder.path().to_str().unwrap(), 3).unwrap();
+        let frames = stills.frames(6, 2).unwrap();
+        assert!(frames.iter().all(|frame| (frame.width(), frame.height()) == (6, 2)));
+        assert_eq!(frames[0].pixels()[0], 1);
+        assert_eq!(frames[1].pixels()[0], 2);
+        assert!(frames[2].pixels()[0].abs_diff(200) < 4);
+    }
+
+    #[test]
+    fn a_folder_with_too_few_pictures_is_refused_with_both_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        picture(&folder.path().join("0.png"), (2, 2), [0; 3]);
+        let location = folder.path().to_str().unwrap();
+        let message = text(&Stills::load(location, 4).unwrap_err());
+        assert!(message.contains("holds 1 PNG") && message.contains("needs 4"), "{message}");
+        assert!(message.contains(location), "{message}");
+    }
+
+    #[test]
+    fn a_pattern_counts_from_0() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..3u8 {
+            let path = folder.path().join(format!("x{number:03}.png"));
+            picture(&path, (2, 2), [number; 3]);
+        }
+        let pattern = folder.path().join("x%03d.png");
+        let frames = Stills::load(pattern.to_str().unwrap(), 3).unwrap().frames(2, 2).unwrap();
+        let first: Vec<_> = frames.iter().map(|frame| frame.pixels()[0]).collect();
+        assert_eq!(first, [0, 1, 2]);
+        let message = text(&Stills::load(pattern.to_str().unwrap(), 4).unwrap_err());
+        assert!(message.contains("x003.png"), "{message}");
+    }
+
+    #[test]
+    fn only_one_plain_number_makes_a_pattern() {
+        assert_eq!(Pattern::parse("a%db").unwrap().path(12), Path::new("a12b"));
+        assert_eq!(Pattern::parse("%02d.png").unwrap().path(3), Path::new("03.png"));
+        for location in ["a", "a%", "a%s", "a%3d", "a%0xd"] {
+            assert!(Pattern::parse(location).is_none(), "{location}");
+        }
+    }
+
+    #[test]
+    fn text_named_png_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("0.png"), "text").unwrap();
+        let message = text(&Stills::load(folder.path().to_str().unwrap(), 1).unwrap_err());
+        assert!(message.contains("0.png"), "{message}");
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What one stego reveals on which pads.
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+use gst_video::VideoInfo;
+
+use super::output::{Output, montage};
+use crate::network::{Frame, Grid, Model};
+use crate::video;
+
+/// What does not change from READY to READY.
+#[derive(Clone)]
+pub struct Session {
+    pub model: Arc<Model>,
+    pub grid: Grid,
+    pub output: Output,
+}
+
+/// What one stego reveals.
+pub struct Pictures {
+    /// All secrets, or none if no pad wants them.
+    pub secrets: Vec<Frame>,
+    /// What `src` gives in place of the secrets.
+    pub joined: Option<Frame>,
+}
+
+impl Session {
+    /// Reveals what the pads need of a stego.
+    pub fn pictures(
+        &self,
+        stego: &gst::BufferRef,
+        info: &VideoInfo,
+        pads: &[&gst::Pad],
+    ) -> Result<Pictures, gst::ErrorMessage> {
+        let frame = video::read(stego, info)?;
+        let src = pads.iter().any(|pad| secret_of(pad).is_none());
+        let each = pads.len() > usize::from(src);
+        let secrets = match each || src && self.output != Output::Preview {
+            true => self.model.reveal(&frame)?,
+            false => vec![],
+        };
+        let joined = match self.output {
+            Output::Montage if src => Some(montage(&secrets, self.grid)?),
+            Output::Preview if src => Some(self.model.preview(&frame)?),
+            _ => None,
+        };
+        Ok(Pictures { secrets, joined })
+    }
+}
+
+/// u of `src_u`, none of `src`.
+pub fn secret_of(pad: &gst::Pad) -> Option<usize> {
+    pad.name().strip_prefix("src_")?.parse().ok()
+}
+
+/// Refuses `src_u` for a u that the grid does not have.
+pub fn check_number(number: usize, grid: Grid) -> Result<(), gst::ErrorMessage> {
+    let secrets = grid.secrets();
+    if number < secrets {
+        return Ok(());
+    }
+    Err(gst::error_msg!(
+        gst::LibraryError::Settings,
+        ("src_{number} is one too many: secrets={secrets} gives src_0 to src_{}", secrets - 1)
+    ))
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The properties that both elements have, and the model that they choose.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gst::glib;
+use gst::prelude::*;
+
+use crate::network::{self, Grid, Model, device};
+
+const DEFAULT_SECRETS: u32 = 4;
+const DEFAULT_DEVICE: &str = "auto";
+
+/// Which weights run where.
+#[derive(Clone, Debug)]
+pub struct ModelSettings {
+    secrets: u32,
+    location: Option<PathBuf>,
+    device: String,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self { secrets: DEFAULT_SECRETS, location: None, device: DEFAULT_DEVICE.into() }
+    }
+}
+
+impl ModelSettings {
+    /// `secrets`, `model-location` and `device`, anew for each class.
+    pub fn properties() -> Vec<glib::ParamSpec> {
+        vec![
+            glib::ParamSpecUInt::builder("secrets")
+                .nick("Secrets")
+                .blurb("How many secrets one cover hides: 4, 6, 8, 9 or 16")
+                .default_value(DEFAULT_SECRETS)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecString::builder("model-location")
+                .nick("Model location")
+                .blurb(
+                    "Folder of weights; by default INVMIH_MODEL_PATH, the installed data \
+                     folder, then the source tree of the plugin",
+                )
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecString::builder("device")
+                .nick("Device")
+                .blurb(
+                    "Where the network runs: auto (CUDA if there is any), cpu, cuda or \
+                     cuda:INDEX; a device that is named and absent is an error",
+                )
+                .default_value(Some(DEFAULT_DEVICE))
+                .mutable_ready()
+                .build(),
+        ]
+    }
+
+    /// Sets one of the [properties](Self::properties).
+    pub fn set(&mut self, name: &str, value: &glib::Value) {
+        match name {
+            "secrets" => self.secrets = value.get().expect("type checked by GObject"),
+            "model-location" => self.location = value.get().expect("type checked by GObject"),
+            "device" => {
+                let device: Option<String> = value.get().expect("type checked by GObject");
+                self.device = device.unwrap_or_else(|| DEFAULT_DEVICE.into());
+            }
+            _ => unreachable!("GObject knows the properties"),
+        }
+    }
+
+    /// One of the [properties](Self::properties).
+    pub fn get(&self, name: &str) -> glib::Value {
+        match name {
+            "secrets" => self.secrets.to_value(),
+            "model-location" => self.location.to_value(),
+            "device" => self.device.to_value(),
+            _ => unreachable!("GObject knows the properties"),
+        }
+    }
+
+    /// The grid for `secrets`.
+    pub fn grid(&self) -> Result<Grid, network::Error> {
+        Grid::for_secrets(self.secrets)
+    }
+
+    /// The model for these settings.
+    pub fn open(&self) -> Result<Arc<Model>, network::Error> {
+        let device = device::parse(&self.device)?;
+        Model::open(self.location.as_deref(), self.grid()?, device)
+    }
+}
+
+/// What the network says becomes the text of the element's error.
+impl From<network::Error> for gst::ErrorMessage {
+    fn from(error: network::Error) -> Self {
+        gst::error_msg!(gst::LibraryError::Failed, ("{error}"))
+    }
+}
