@@ -3,14 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
 use crate::network::Frame;
 
 /// Decoded secrets, each of its own size.
 #[derive(Debug)]
-pub struct Stills(Vec<RgbImage>);
+pub struct Stills(Vec<Frame>);
 
 impl Stills {
     /// Decodes the first `count` pictures of a folder, in byte order of their names, or the
@@ -31,11 +30,7 @@ impl Stills {
 
     /// The secrets stretched to a cover's size.
     pub fn frames(&self, width: usize, height: usize) -> Result<Vec<Frame>, gst::ErrorMessage> {
-        let frames = self.0.iter().map(|picture| {
-            let filter = FilterType::CatmullRom;
-            let stretched = imageops::resize(picture, width as u32, height as u32, filter);
-            Ok(Frame::new(width, height, stretched.into_raw())?)
-        });
+        let frames = self.0.iter().map(|picture| Ok(picture.stretched(width, height)?));
         frames.collect()
     }
 }
@@ -64,7 +59,7 @@ fn is_picture(path: &Path) -> bool {
     named && path.is_file()
 }
 
-fn decode(path: &Path) -> Result<RgbImage, gst::ErrorMessage> {
+fn decode(path: &Path) -> Result<Frame, gst::ErrorMessage> {
     let decode = || {
         let reader = ImageReader::open(path)?.with_guessed_format()?;
         let mut decoder = reader.into_decoder()?;
@@ -73,12 +68,13 @@ fn decode(path: &Path) -> Result<RgbImage, gst::ErrorMessage> {
         picture.apply_orientation(orientation);
         Ok(picture.into_rgb8())
     };
-    decode().map_err(|error: image::ImageError| {
+    let picture: RgbImage = decode().map_err(|error: image::ImageError| {
         gst::error_msg!(
             gst::StreamError::Decode,
             ("secret '{}' is not a picture that can be read: {error}", path.display())
         )
-    })
+    })?;
+    Ok(Frame::try_from(picture)?)
 }
 
 fn not_found(message: String) -> gst::ErrorMessage {

@@ -124,14 +124,7 @@ mod tests {
     #[test]
     fn dct_agrees_with_pytorch() {
         let dct = Decomposition::block_mean(Grid::new(3, 2).unwrap(), Device::Cpu);
-        let expected = [
-            0.030785568058490753,
-            0.04613736271858215,
-            0.5094870924949646,
-            -0.1014598086476326,
-            0.2342931628227234,
-            0.3511277139186859,
-        ];
+        let expected = [0.0307855, 0.0461373, 0.5094870, -0.1014598, 0.2342931, 0.3511277];
         assert_near(&fourth(&dct.forward(&picture()), 1), &expected);
     }
 
@@ -143,8 +136,7 @@ mod tests {
     #[test]
     fn haar_agrees_with_pytorch() {
         let bands = Decomposition::haar(Device::Cpu).forward(&picture());
-        let expected =
-            [0.048441946506500244, 0.39814430475234985, -1.5924533605575562, 0.057824790477752686];
+        let expected = [0.0484419, 0.3981443, -1.5924533, 0.0578247];
         assert_near(&fourth(&bands, 1), &expected);
     }
 

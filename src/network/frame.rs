@@ -52,11 +52,11 @@ impl Frame {
     ///
     /// # Errors
     /// [`Error::FrameBytes`] for an empty size.
-    pub fn stretched(self, width: usize, height: usize) -> Result<Self, Error> {
+    pub fn stretched(&self, width: usize, height: usize) -> Result<Self, Error> {
         if (self.width, self.height) == (width, height) {
-            return Ok(self);
+            return Ok(self.clone());
         }
-        let picture = RgbImage::try_from(self)?;
+        let picture = RgbImage::try_from(self.clone())?;
         Self::try_from(resize(&picture, width as u32, height as u32, FilterType::Lanczos3))
     }
 
@@ -120,6 +120,18 @@ mod tests {
         let blue = f64::from(frame.pixels()[(5 + 4) * 3 + 2]) / 255.0;
         assert!((tensor.double_value(&[0, 2, 1, 4]) - blue).abs() < 1e-6);
         assert_eq!(Frame::from_tensor(&tensor).unwrap(), frame);
+    }
+
+    #[test]
+    fn a_stretched_frame_keeps_its_colours() {
+        let halves = [[200, 10, 10].repeat(4), [10, 10, 200].repeat(4)].concat();
+        let frame = Frame::new(1, 8, halves).unwrap();
+        assert_eq!(frame.stretched(1, 8).unwrap(), frame);
+        let stretched = frame.stretched(6, 4).unwrap();
+        assert_eq!((stretched.width(), stretched.height()), (6, 4));
+        let (first, last) = (&stretched.pixels()[..3], &stretched.pixels()[6 * 4 * 3 - 3..]);
+        assert!(first[0] > 180 && last[2] > 180, "{first:?} {last:?}");
+        assert!(frame.stretched(0, 4).is_err());
     }
 
     #[test]

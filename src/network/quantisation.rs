@@ -3,10 +3,12 @@
 
 use tch::Tensor;
 
-/// Clamps to [0, 1] and rounds to 1/255. The gradient passes straight through.
+/// Clamps to [0, 1] and rounds to 1/255. The gradient passes straight through the rounding, not
+/// through the clamping: what lies outside is lost to the file.
 pub fn quantise(picture: &Tensor) -> Tensor {
-    let rounded = (picture.detach() * 255.0).round().clamp(0.0, 255.0) / 255.0;
-    picture + (rounded - picture.detach())
+    let clamped = picture.clamp(0.0, 1.0);
+    let rounded = (clamped.detach() * 255.0).round() / 255.0;
+    &clamped + (rounded - clamped.detach())
 }
 
 #[cfg(test)]
@@ -14,13 +16,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_become_bytes_and_the_gradient_passes() {
+    fn values_become_bytes_and_the_gradient_passes_inside() {
         let x = Tensor::from_slice(&[-0.5f32, 0.303, 1.7]).set_requires_grad(true);
         let y = quantise(&x);
         let bytes = Vec::<f32>::try_from(&y * 255.0).unwrap();
         assert!((bytes[0]).abs() < 1e-4 && (bytes[1] - 77.0).abs() < 1e-4);
         assert!((bytes[2] - 255.0).abs() < 1e-4);
         y.sum(tch::Kind::Float).backward();
-        assert_eq!(Vec::<f32>::try_from(x.grad()).unwrap(), [1.0; 3]);
+        assert_eq!(Vec::<f32>::try_from(x.grad()).unwrap(), [0.0, 1.0, 0.0]);
     }
 }

@@ -32,6 +32,9 @@ pub struct Weights {
 pub struct Passage {
     /// B×3×H×W.
     pub cover: Tensor,
+    /// B×3×H×W, before quantisation. The loss is taken here, so that values outside [0, 1] are
+    /// drawn back: in black and white areas the quantised stego would show no error.
+    pub concealed: Tensor,
     /// B×3×H×W, quantised.
     pub stego: Tensor,
     /// B×3×H×W.
@@ -57,10 +60,10 @@ impl Weights {
     /// What the cover and the mosaic lose.
     pub fn hiding(&self, passage: &Passage, wavelet: &Decomposition) -> Tensor {
         let low = |picture: &Tensor| wavelet.forward(picture).narrow(1, 0, 3);
-        let cover = squared(&passage.cover, &passage.stego) * self.cover;
+        let cover = squared(&passage.cover, &passage.concealed) * self.cover;
         // The orthonormal LL is twice a block's mean: a quarter makes it a mean in [0, 1].
         let cover_low =
-            squared(&low(&passage.cover), &low(&passage.stego)) * (self.cover_low / 4.0);
+            squared(&low(&passage.cover), &low(&passage.concealed)) * (self.cover_low / 4.0);
         cover + cover_low + squared(&passage.mosaic, &passage.recovered_mosaic) * self.mosaic
     }
 

@@ -258,13 +258,14 @@ impl<'a> Trainer<'a> {
             Some(scrambling) => scrambling.scramble(&mosaic),
             None => mosaic.shallow_clone(),
         };
-        let stego = quantise(&hiding.conceal(&cover, &hidden, self.precision));
+        let concealed = hiding.conceal(&cover, &hidden, self.precision);
+        let stego = quantise(&concealed);
         let recovered = hiding.reveal(&stego, self.precision);
         let recovered_mosaic = match &scrambling {
             Some(scrambling) => scrambling.unscramble(&recovered),
             None => recovered,
         };
-        Passage { cover, stego, mosaic, recovered_mosaic }
+        Passage { cover, concealed, stego, mosaic, recovered_mosaic }
     }
 
     /// B·N×3×H×W patches.

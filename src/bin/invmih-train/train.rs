@@ -218,7 +218,7 @@ fn show(report: &Report, progress: &ProgressBar) {
         report.skipped,
         report.setbacks
     );
-    if progress.is_hidden() && report.step % 100 == 0 {
+    if progress.is_hidden() && report.step.is_multiple_of(100) {
         println!("{:.1}% {line}", 100.0 * report.progress);
     }
     progress.set_position((1000.0 * report.progress) as u64);
