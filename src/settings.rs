@@ -7,27 +7,34 @@ use std::sync::Arc;
 use gst::glib;
 use gst::prelude::*;
 
-use crate::network::{self, Grid, Model, device};
+use crate::network::{self, Grid, Model, Scrambler, device};
 
 const DEFAULT_SECRETS: u32 = 4;
 const DEFAULT_DEVICE: &str = "auto";
 
 /// Which weights run where.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ModelSettings {
     secrets: u32,
     location: Option<PathBuf>,
     device: String,
+    /// Never given out again.
+    passphrase: Option<String>,
 }
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self { secrets: DEFAULT_SECRETS, location: None, device: DEFAULT_DEVICE.into() }
+        Self {
+            secrets: DEFAULT_SECRETS,
+            location: None,
+            device: DEFAULT_DEVICE.into(),
+            passphrase: None,
+        }
     }
 }
 
 impl ModelSettings {
-    /// `secrets`, `model-location` and `device`, anew for each class.
+    /// `secrets`, `model-location`, `device` and `passphrase`, anew for each class.
     pub fn properties() -> Vec<glib::ParamSpec> {
         vec![
             glib::ParamSpecUInt::builder("secrets")
@@ -53,6 +60,14 @@ impl ModelSettings {
                 .default_value(Some(DEFAULT_DEVICE))
                 .mutable_ready()
                 .build(),
+            glib::ParamSpecString::builder("passphrase")
+                .nick("Passphrase")
+                .blurb(
+                    "Scrambles what is hidden, so that only the same passphrase reveals it;                      none if empty. It keeps others out who have this plugin, and is no cipher",
+                )
+                .write_only()
+                .mutable_ready()
+                .build(),
         ]
     }
 
@@ -64,6 +79,10 @@ impl ModelSettings {
             "device" => {
                 let device: Option<String> = value.get().expect("type checked by GObject");
                 self.device = device.unwrap_or_else(|| DEFAULT_DEVICE.into());
+            }
+            "passphrase" => {
+                let passphrase: Option<String> = value.get().expect("type checked by GObject");
+                self.passphrase = passphrase.filter(|passphrase| !passphrase.is_empty());
             }
             _ => unreachable!("GObject knows the properties"),
         }
@@ -77,6 +96,11 @@ impl ModelSettings {
             "device" => self.device.to_value(),
             _ => unreachable!("GObject knows the properties"),
         }
+    }
+
+    /// What scrambles the mosaic, if there is a passphrase.
+    pub fn scrambler(&self) -> Result<Option<Scrambler>, network::Error> {
+        self.passphrase.as_deref().map(Scrambler::new).transpose()
     }
 
     /// The grid for `secrets`.

@@ -36,11 +36,11 @@ fn src_info(harness: &Harness) -> VideoInfo {
 
 static STEGO: LazyLock<Frame> = LazyLock::new(|| {
     let secrets: Vec<_> = (0..SECRETS).map(|u| picture(SIZE.0, SIZE.1, 10 + u)).collect();
-    let mosaic = MODEL.mosaic(&secrets).unwrap();
+    let mosaic = MODEL.mosaic(&secrets, None).unwrap();
     MODEL.conceal(&picture(SIZE.0, SIZE.1, 1), &mosaic).unwrap()
 });
 
-static REVEALED: LazyLock<Vec<Frame>> = LazyLock::new(|| MODEL.reveal(&STEGO).unwrap());
+static REVEALED: LazyLock<Vec<Frame>> = LazyLock::new(|| MODEL.reveal(&STEGO, None).unwrap());
 
 fn milliseconds(time: u64) -> Option<gst::ClockTime> {
     Some(gst::ClockTime::from_mseconds(time))
@@ -118,7 +118,7 @@ fn a_preview_is_the_mosaic() {
     let made = pull_all(&mut harness);
     assert_eq!(made.len(), 1);
     assert_eq!((made[0].pts(), made[0].duration()), (milliseconds(40), milliseconds(40)));
-    let expected = MODEL.preview(&STEGO).unwrap();
+    let expected = MODEL.preview(&STEGO, None).unwrap();
     assert_eq!(read(&made[0], &format), expected);
     assert_eq!(src_info(&harness), format);
 }

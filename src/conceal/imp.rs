@@ -159,10 +159,12 @@ impl AggregatorImpl for InvMihConceal {
             None => None,
         };
         let model = Some(settings.model.open()?);
+        let scrambler = settings.model.scrambler()?;
         if stills.is_none() {
             self.start_waiting(secrets);
         }
-        *self.state.lock().unwrap() = State { model, secrets, stills, ..State::default() };
+        *self.state.lock().unwrap() =
+            State { model, secrets, scrambler, stills, ..State::default() };
         Ok(())
     }
 

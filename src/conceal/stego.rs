@@ -11,7 +11,7 @@ use gst_base::prelude::*;
 use super::covers::{Cover, Covers};
 use super::imp::InvMihConceal;
 use super::stills::Stills;
-use crate::network::{Frame, Model, Mosaic};
+use crate::network::{Frame, Model, Mosaic, Scrambler};
 use crate::video;
 
 /// What belongs to one run, from READY to READY.
@@ -20,6 +20,7 @@ pub struct State {
     pub model: Option<Arc<Model>>,
     /// How many the model takes.
     pub secrets: usize,
+    pub scrambler: Option<Scrambler>,
     pub covers: Covers,
     pub stills: Option<Stills>,
     /// Of the current secrets.
@@ -70,7 +71,7 @@ impl InvMihConceal {
             {
                 mosaic
             }
-            _ => model.mosaic(&self.secrets(&state, size)?)?,
+            _ => model.mosaic(&self.secrets(&state, size)?, state.scrambler.as_ref())?,
         };
         let stego = model.conceal(&frame, &mosaic)?;
         state.mosaic = Some(mosaic);

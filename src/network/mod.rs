@@ -22,4 +22,5 @@ pub use error::Error;
 pub use frame::Frame;
 pub use grid::Grid;
 pub use model::{Model, Mosaic};
+pub use scrambling::Scrambler;
 pub use tch::Device;

@@ -14,7 +14,7 @@ use super::location::WeightsPaths;
 use super::mosaic::{cut, splice};
 use super::rescaling::Rescaling;
 use super::weights::{Module, WeightsFile};
-use super::{Error, Frame, Grid, device};
+use super::{Error, Frame, Grid, Scrambler, device};
 
 /// The network for one grid on one device.
 #[derive(Debug)]
@@ -142,11 +142,16 @@ impl Model {
         Ok(2.0 * pixel * (area.width * area.height) as f64)
     }
 
-    /// Splices N secrets of one size to a mosaic for covers of that size.
+    /// Splices N secrets of one size to a mosaic for covers of that size, and scrambles it if a
+    /// passphrase is to be needed.
     ///
     /// # Errors
     /// [`Error::SecretCount`], [`Error::FrameSize`], [`Error::FrameSmall`], [`Error::Torch`].
-    pub fn mosaic(&self, secrets: &[Frame]) -> Result<Mosaic, Error> {
+    pub fn mosaic(
+        &self,
+        secrets: &[Frame],
+        scrambler: Option<&Scrambler>,
+    ) -> Result<Mosaic, Error> {
         let (given, expected) = (secrets.len(), self.grid.secrets());
         let Some(first) = secrets.first().filter(|_| given == expected) else {
             return Err(Error::SecretCount { given, expected });
@@ -163,7 +168,11 @@ impl Model {
                     Ok(self.rescaling.downscale(&secret, self.precision))
                 })
                 .collect::<Result<Vec<_>, Error>>()?;
-            let tensor = splice(&Tensor::cat(&tiles, 0), self.grid);
+            let mosaic = splice(&Tensor::cat(&tiles, 0), self.grid);
+            let tensor = match scrambler {
+                Some(scrambler) => scrambler.like(&mosaic).scramble(&mosaic),
+                None => mosaic,
+            };
             Ok(Mosaic { tensor, width, height })
         })
     }
@@ -185,14 +194,18 @@ impl Model {
     }
 
     /// The N secrets in a stego, each of its size; what the conceal left out is extended from the
-    /// edge.
+    /// edge. A passphrase other than that of the conceal gives scrambled pictures.
     ///
     /// # Errors
     /// [`Error::FrameSmall`], [`Error::Torch`].
-    pub fn reveal(&self, stego: &Frame) -> Result<Vec<Frame>, Error> {
+    pub fn reveal(
+        &self,
+        stego: &Frame,
+        scrambler: Option<&Scrambler>,
+    ) -> Result<Vec<Frame>, Error> {
         let area = self.area(stego.width(), stego.height())?;
         guarded(|| {
-            let tiles = cut(&self.reveal_mosaic(stego, area), self.grid);
+            let tiles = cut(&self.reveal_mosaic(stego, area, scrambler), self.grid);
             (0..self.grid.secrets() as i64)
                 .map(|u| {
                     let secret = self.rescaling.upscale(&tiles.narrow(0, u, 1), self.precision);
@@ -206,13 +219,21 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::FrameSmall`], [`Error::Torch`].
-    pub fn preview(&self, stego: &Frame) -> Result<Frame, Error> {
+    pub fn preview(&self, stego: &Frame, scrambler: Option<&Scrambler>) -> Result<Frame, Error> {
         let area = self.area(stego.width(), stego.height())?;
-        guarded(|| Frame::from_tensor(&area.extended(&self.reveal_mosaic(stego, area), stego)))
+        guarded(|| {
+            let mosaic = self.reveal_mosaic(stego, area, scrambler);
+            Frame::from_tensor(&area.extended(&mosaic, stego))
+        })
     }
 
-    fn reveal_mosaic(&self, stego: &Frame, area: Area) -> Tensor {
-        self.hiding.reveal(&area.of(&stego.to_tensor(self.device)), self.precision)
+    fn reveal_mosaic(&self, stego: &Frame, area: Area, scrambler: Option<&Scrambler>) -> Tensor {
+        let stego = area.of(&stego.to_tensor(self.device));
+        let mosaic = self.hiding.reveal(&stego, self.precision);
+        match scrambler {
+            Some(scrambler) => scrambler.like(&mosaic).unscramble(&mosaic),
+            None => mosaic,
+        }
     }
 
     fn area(&self, width: usize, height: usize) -> Result<Area, Error> {

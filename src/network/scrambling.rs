@@ -4,9 +4,11 @@
 //! and automated reveal; it is no cipher.
 
 use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
 use tch::{Device, Kind, Tensor};
 
+use super::Error;
 use super::passphrase::{Key, Numbers};
 
 const BLOCK: usize = 16;
@@ -16,9 +18,40 @@ const CHANNELS: usize = 3;
 const ORDERS: [[usize; CHANNELS]; 6] =
     [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
+/// A passphrase's scrambling for mosaics of any size; keeps that of the last size.
+pub struct Scrambler {
+    key: Key,
+    last: Mutex<Option<Arc<Scrambling>>>,
+}
+
+impl Scrambler {
+    /// Derives the key, which takes some tenths of a second.
+    ///
+    /// # Errors
+    /// [`Error::Passphrase`].
+    pub fn new(passphrase: &str) -> Result<Self, Error> {
+        Ok(Self { key: Key::derive(passphrase)?, last: Mutex::default() })
+    }
+
+    /// The scrambling of 1×3×H×W mosaics like this one.
+    pub(super) fn like(&self, mosaic: &Tensor) -> Arc<Scrambling> {
+        let size = mosaic.size();
+        let (height, width) = (size[2] as usize, size[3] as usize);
+        let mut last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*last {
+            Some(scrambling) if scrambling.size == (width, height) => scrambling.clone(),
+            _ => {
+                let scrambling = Scrambling::new(&self.key, width, height, mosaic.device());
+                last.insert(Arc::new(scrambling)).clone()
+            }
+        }
+    }
+}
+
 /// A key's scrambling for mosaics of one size.
 #[derive(Debug)]
 pub struct Scrambling {
+    size: (usize, usize),
     /// Where each value of a scrambled mosaic comes from: 3·H·W indices.
     source: Tensor,
     /// The inverse of `source`.
@@ -28,6 +61,10 @@ pub struct Scrambling {
     /// 1 where a value is negated, else 0.
     offset: Tensor,
 }
+
+// SAFETY: the tensors are never written after `new`, and libtorch's operators may read one tensor
+// from several threads at once.
+unsafe impl Sync for Scrambling {}
 
 impl Scrambling {
     /// The scrambling of B×3×`height`×`width` mosaics.
@@ -152,7 +189,14 @@ impl Map {
     fn into_scrambling(self, device: Device) -> Scrambling {
         let source = Tensor::from_slice(&self.source).to_device(device);
         let offset = Tensor::from_slice(&self.negated).to_device(device).to_kind(Kind::Float);
-        Scrambling { target: source.argsort(0, false), source, sign: &offset * -2.0 + 1.0, offset }
+        let size = (self.width, self.height);
+        Scrambling {
+            size,
+            target: source.argsort(0, false),
+            source,
+            sign: &offset * -2.0 + 1.0,
+            offset,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The element: pads, properties, and the secrets of every stego.
 
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -200,8 +200,9 @@ impl InvMihReveal {
             check_number(number, grid)?;
         }
         let model = settings.model.open()?;
+        let scrambler = settings.model.scrambler()?.map(Arc::new);
         let output = settings.output;
-        self.state.lock().unwrap().session = Some(Session { model, grid, output });
+        self.state.lock().unwrap().session = Some(Session { model, grid, scrambler, output });
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use gst::prelude::*;
 use gst_video::VideoInfo;
 
 use super::output::{Output, montage};
-use crate::network::{Frame, Grid, Model};
+use crate::network::{Frame, Grid, Model, Scrambler};
 use crate::video;
 
 /// What does not change from READY to READY.
@@ -15,6 +15,7 @@ use crate::video;
 pub struct Session {
     pub model: Arc<Model>,
     pub grid: Grid,
+    pub scrambler: Option<Arc<Scrambler>>,
     pub output: Output,
 }
 
@@ -35,15 +36,16 @@ impl Session {
         pads: &[&gst::Pad],
     ) -> Result<Pictures, gst::ErrorMessage> {
         let frame = video::read(stego, info)?;
+        let scrambler = self.scrambler.as_deref();
         let src = pads.iter().any(|pad| secret_of(pad).is_none());
         let each = pads.len() > usize::from(src);
         let secrets = match each || src && self.output != Output::Preview {
-            true => self.model.reveal(&frame)?,
+            true => self.model.reveal(&frame, scrambler)?,
             false => vec![],
         };
         let joined = match self.output {
             Output::Montage if src => Some(montage(&secrets, self.grid)?),
-            Output::Preview if src => Some(self.model.preview(&frame)?),
+            Output::Preview if src => Some(self.model.preview(&frame, scrambler)?),
             _ => None,
         };
         Ok(Pictures { secrets, joined })

@@ -51,9 +51,10 @@ pub fn measure(
     };
     let cover = noise(0)?;
     let secrets = (1..=grid.secrets()).map(noise).collect::<Result<Vec<_>, _>>()?;
-    let conceal = Times::of(runs, || model.conceal(&cover, &model.mosaic(&secrets)?).map(drop))?;
-    let stego = model.conceal(&cover, &model.mosaic(&secrets)?)?;
-    let reveal = Times::of(runs, || model.reveal(&stego).map(drop))?;
+    let conceal =
+        Times::of(runs, || model.conceal(&cover, &model.mosaic(&secrets, None)?).map(drop))?;
+    let stego = model.conceal(&cover, &model.mosaic(&secrets, None)?)?;
+    let reveal = Times::of(runs, || model.reveal(&stego, None).map(drop))?;
     Ok((conceal, reveal))
 }
 

@@ -8,7 +8,7 @@ use image::imageops::rotate90;
 
 use super::Error;
 use super::metrics::{self, Quality};
-use crate::network::{Frame, Grid, Model};
+use crate::network::{Frame, Grid, Model, Scrambler};
 
 /// Pictures that are measured together: one cover, N secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,7 @@ pub struct Report {
 /// [`Error::Picture`], [`Error::Io`], [`Error::Network`].
 pub fn measure(
     model: &Model,
+    scrambler: Option<&Scrambler>,
     group: &Group,
     folder: &Path,
     report: &mut Report,
@@ -86,10 +87,11 @@ pub fn measure(
     let cover = read(&group.cover)?;
     let secrets = group.secrets.iter().map(|file| fitted(read(file)?, &cover));
     let secrets = secrets.collect::<Result<Vec<Frame>, Error>>()?;
-    let stego = model.conceal(&Frame::try_from(cover.clone())?, &model.mosaic(&secrets)?)?;
+    let stego =
+        model.conceal(&Frame::try_from(cover.clone())?, &model.mosaic(&secrets, scrambler)?)?;
     let stego = saved(stego, &folder.join("stego.png"))?;
     report.cover.add(&cover, &stego);
-    let revealed = model.reveal(&Frame::try_from(stego)?)?;
+    let revealed = model.reveal(&Frame::try_from(stego)?, scrambler)?;
     for (u, (secret, revealed)) in secrets.into_iter().zip(revealed).enumerate() {
         let revealed = saved(revealed, &folder.join(format!("revealed_{u:02}.png")))?;
         report.secret.add(&RgbImage::try_from(secret)?, &revealed);

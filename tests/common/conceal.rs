@@ -57,5 +57,5 @@ pub fn secrets((width, height): (usize, usize), first_seed: usize) -> Vec<Frame>
 
 /// What the element has to make of a cover and secrets.
 pub fn stego(cover: &Frame, secrets: &[Frame]) -> Frame {
-    MODEL.conceal(cover, &MODEL.mosaic(secrets).unwrap()).unwrap()
+    MODEL.conceal(cover, &MODEL.mosaic(secrets, None).unwrap()).unwrap()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use gstinvmih::network::{Grid, Model, device};
+use gstinvmih::network::{Grid, Model, Scrambler, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::dataset::picture_files;
 use gstinvmih::training::evaluation::{self, Scores};
@@ -29,6 +29,9 @@ pub struct EvaluateArgs {
     /// Stop after this many covers of each folder; all by default.
     #[arg(long)]
     covers: Option<usize>,
+    /// Passphrase that scrambles what is hidden; none by default.
+    #[arg(long)]
+    passphrase: Option<String>,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -41,6 +44,7 @@ pub struct EvaluateArgs {
 pub fn evaluate(args: EvaluateArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
+    let scrambler = args.passphrase.as_deref().map(Scrambler::new).transpose()?;
     println!(
         "| images | N | picture | PSNR RGB | SSIM RGB | PSNR Y | SSIM Y | worst PSNR RGB | worst SSIM RGB |"
     );
@@ -61,7 +65,7 @@ pub fn evaluate(args: EvaluateArgs) -> Result<(), Error> {
             let mut report = evaluation::Report::default();
             for (k, group) in groups.iter().enumerate() {
                 let out = args.out.join(&name).join(format!("{secrets}")).join(format!("{k:03}"));
-                evaluation::measure(&model, group, &out, &mut report)?;
+                evaluation::measure(&model, scrambler.as_ref(), group, &out, &mut report)?;
                 progress.inc(1);
             }
             progress.finish_and_clear();
