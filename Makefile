@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MPL-2.0
 # `make demo` and `make test` set up what is missing first; see README.md.
 
+# A LIBTORCH of one's own wins over the one that `make setup` fetches.
+cargo := LIBTORCH=$${LIBTORCH:-$(CURDIR)/.libtorch/torch} cargo
+
 .PHONY: build demo test setup clean
 
 # target/release/libgstinvmih.so and target/release/invmih-train
 build: setup
-	cargo build --release --locked
+	$(cargo) build --release --locked
 
 # Hide sixteen photographs in a seventeenth and get them back, in demo/
 demo: build
@@ -13,8 +16,8 @@ demo: build
 
 test: setup
 	cargo fmt --check
-	cargo clippy --release --locked --all-targets -- -D warnings
-	cargo test --release --locked
+	$(cargo) clippy --release --locked --all-targets -- -D warnings
+	$(cargo) test --release --locked
 
 # Rust is checked; system packages and libtorch are installed where they are missing
 setup:

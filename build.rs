@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MPL-2.0
 //! Records the version for `plugin_define!` and where libtorch lies, so that the plugin runs with
 //! nothing set but `GST_PLUGIN_PATH`.
 

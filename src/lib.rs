@@ -5,6 +5,7 @@
 
 mod conceal;
 pub mod network;
+mod pictures;
 mod reveal;
 mod settings;
 pub mod training;

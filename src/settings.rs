@@ -63,7 +63,8 @@ impl ModelSettings {
             glib::ParamSpecString::builder("passphrase")
                 .nick("Passphrase")
                 .blurb(
-                    "Scrambles what is hidden, so that only the same passphrase reveals it;                      none if empty. It keeps others out who have this plugin, and is no cipher",
+                    "Scrambles what is hidden, so that only the same passphrase reveals it; \
+                     none if empty. It keeps others out who have this plugin, and is no cipher",
                 )
                 .write_only()
                 .mutable_ready()
@@ -113,6 +114,18 @@ impl ModelSettings {
         let device = device::parse(&self.device)?;
         Model::open(self.location.as_deref(), self.grid()?, device)
     }
+}
+
+/// Refuses a pad `NAME_number` that is past the last secret.
+pub fn check_number(name: &str, number: usize, secrets: usize) -> Result<(), gst::ErrorMessage> {
+    if number < secrets {
+        return Ok(());
+    }
+    let last = secrets - 1;
+    Err(gst::error_msg!(
+        gst::LibraryError::Settings,
+        ("{name}_{number} is one too many: secrets={secrets} has {name}_0 to {name}_{last}")
+    ))
 }
 
 /// What the network says becomes the text of the element's error.

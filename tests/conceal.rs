@@ -223,6 +223,23 @@ fn a_gap_in_the_cover_stays_a_gap() {
 }
 
 #[test]
+fn a_gap_before_the_first_frame_follows_its_segment() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut conceal = Conceal::new(&format, &format);
+    conceal.push_stills(&secrets(SIZE, 10), &format);
+    let gap = gst::event::Gap::builder(gst::ClockTime::ZERO)
+        .duration(gst::ClockTime::from_mseconds(40))
+        .build();
+    conceal.cover.push_event(gap);
+    conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format, 40));
+    let types: Vec<_> =
+        std::iter::from_fn(|| conceal.cover.try_pull_event()).map(|event| event.type_()).collect();
+    let place = |wanted| types.iter().position(|&own| own == wanted).unwrap();
+    let segment = place(gst::EventType::Segment);
+    assert!(place(gst::EventType::Caps) < segment && segment < place(gst::EventType::Gap));
+}
+
+#[test]
 fn covers_that_come_before_a_secret_pad_wait_for_it() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
     let mut conceal = Conceal::new(&format, &format);

@@ -105,7 +105,19 @@ fn what_cannot_work_is_refused() {
     fs::remove_file(folder.path().join("empty/text.png")).unwrap();
     pictures(Path::new(empty));
     train(empty, &["--patch", "26", "--grid", "3x2"], &["26", "3x2"]);
+    train(empty, &["--patch", "24", "--grid", "1x1"], &["1x1"]);
+    train(empty, &["--resume", empty], &["no weights", empty]);
     refused(&["evaluate", "--images", empty, "--out", out, "--secrets", "5"], &["secrets=5"]);
+    refused(
+        &["evaluate", "--images", empty, "--out", out, "--secrets", "16"],
+        &["8 pictures", "17"],
+    );
+    for argument in ["--steps=0", "--batch=0", "--threads=0", "--minutes=-1", "--hiding-blocks=65"]
+    {
+        let output = invmih_train(&["train", "--images", empty, "--out", out, argument]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("invalid value") && !stderr.contains("panicked"), "{stderr}");
+    }
     refused(&["info", &missing], &[&missing]);
 }
 

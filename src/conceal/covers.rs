@@ -71,6 +71,11 @@ impl Covers {
         }
     }
 
+    /// Lets a cover wait again, before all others.
+    pub fn put_back(&mut self, cover: Cover) {
+        self.queue.push_front(cover);
+    }
+
     /// Takes the pad's next cover to let it wait, as far as there is room; false if none was taken.
     pub fn hold(&mut self, pad: &gst_base::AggregatorPad) -> Result<bool, gst::ErrorMessage> {
         let held: usize = self.queue.iter().map(|cover| cover.buffer.size()).sum();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The element: pads, properties, and one stego for every cover.
 
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -13,7 +13,7 @@ use super::covers::is_gap;
 use super::stego::State;
 use super::stills::Stills;
 use super::wait::Wait;
-use crate::settings::ModelSettings;
+use crate::settings::{ModelSettings, check_number};
 use crate::video;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -138,7 +138,7 @@ impl ElementImpl for InvMihConceal {
 
     fn release_pad(&self, pad: &gst::Pad) {
         self.parent_release_pad(pad);
-        self.state.lock().unwrap().mosaic = None;
+        self.state.lock().unwrap().forget_mosaic();
     }
 }
 
@@ -148,10 +148,10 @@ impl AggregatorImpl for InvMihConceal {
         let secrets = settings.model.grid()?.secrets();
         let pads = self.secret_pads();
         for number in pads.iter().filter_map(|pad| pad.imp().number()) {
-            check_number(number, secrets)?;
+            check_number("secret", number, secrets)?;
         }
         let stills = match &settings.secret_location {
-            Some(location) if pads.is_empty() => Some(Stills::load(location, secrets)?),
+            Some(location) if pads.is_empty() => Some(Arc::new(Stills::load(location, secrets)?)),
             Some(location) => {
                 gst::warning!(CAT, imp = self, "secret pads win over secret-location={location}");
                 None
@@ -159,7 +159,7 @@ impl AggregatorImpl for InvMihConceal {
             None => None,
         };
         let model = Some(settings.model.open()?);
-        let scrambler = settings.model.scrambler()?;
+        let scrambler = settings.model.scrambler()?.map(Arc::new);
         if stills.is_none() {
             self.start_waiting(secrets);
         }
@@ -273,13 +273,15 @@ impl AggregatorImpl for InvMihConceal {
                 gst_base::AGGREGATOR_FLOW_NEED_DATA
             });
         };
-        self.send_format(&cover);
+        let new_segment = self.send_format(&cover);
         if is_gap(&cover.buffer) {
-            self.send_gap(&cover.buffer);
+            self.send_gap(&cover, new_segment);
             return Ok(gst::FlowSuccess::Ok);
         }
-        let stego = self.conceal(cover).map_err(|error| self.failed(error))?;
-        self.finish_buffer(stego)
+        match self.conceal(cover).map_err(|error| self.failed(error))? {
+            Some(stego) => self.finish_buffer(stego),
+            None => Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
+        }
     }
 }
 
@@ -302,7 +304,7 @@ impl InvMihConceal {
             ));
         }
         match &state.model {
-            Some(_) => check_number(number, state.secrets),
+            Some(_) => check_number("secret", number, state.secrets),
             None => Ok(()),
         }
     }
@@ -312,17 +314,4 @@ impl InvMihConceal {
         self.post_error_message(error);
         gst::FlowError::Error
     }
-}
-
-fn check_number(number: usize, secrets: usize) -> Result<(), gst::ErrorMessage> {
-    if number < secrets {
-        return Ok(());
-    }
-    Err(gst::error_msg!(
-        gst::LibraryError::Settings,
-        (
-            "secret_{number} is one too many: secrets={secrets} takes secret_0 to secret_{}",
-            secrets - 1
-        )
-    ))
 }

@@ -97,13 +97,20 @@ impl SecretPad {
         self.state.lock().unwrap().fresh
     }
 
-    /// The current frame, stretched to a cover's size.
-    pub fn frame(&self, width: usize, height: usize) -> Result<Frame, gst::ErrorMessage> {
+    /// Whether there is a current frame.
+    pub fn has_frame(&self) -> bool {
+        self.state.lock().unwrap().current.is_some()
+    }
+
+    /// The current frame, stretched to a cover's size; none before the first and after a flush.
+    pub fn frame(&self, width: usize, height: usize) -> Result<Option<Frame>, gst::ErrorMessage> {
         let name = self.obj().name();
         let failed = |why: &str| gst::error_msg!(gst::StreamError::Format, ("{name}: {why}"));
         let mut state = self.state.lock().unwrap();
         let state = &mut *state;
-        let (buffer, info) = state.current.as_ref().ok_or_else(|| failed("no frame"))?;
+        let Some((buffer, info)) = &state.current else {
+            return Ok(None);
+        };
         let target = rgb(info, width, height).map_err(|error| failed(&error.message))?;
 
         let fits = |made: &VideoConverter| made.in_info() == info && made.out_info() == &target;
@@ -121,7 +128,7 @@ impl SecretPad {
             converter.frame(&source, &mut stretched);
         }
         state.fresh = false;
-        video::read(&stretched.into_buffer(), &target)
+        video::read(&stretched.into_buffer(), &target).map(Some)
     }
 }
 

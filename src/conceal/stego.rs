@@ -20,14 +20,24 @@ pub struct State {
     pub model: Option<Arc<Model>>,
     /// How many the model takes.
     pub secrets: usize,
-    pub scrambler: Option<Scrambler>,
+    pub scrambler: Option<Arc<Scrambler>>,
     pub covers: Covers,
-    pub stills: Option<Stills>,
+    pub stills: Option<Arc<Stills>>,
     /// Of the current secrets.
     pub mosaic: Option<Mosaic>,
+    /// Counts what made mosaics out of date, one that is in the making too.
+    pub forgotten: u32,
     /// What the source pad has sent.
     pub sent_caps: Option<gst::Caps>,
     pub sent_segment: Option<gst::Segment>,
+}
+
+impl State {
+    /// The secrets are others from now on.
+    pub fn forget_mosaic(&mut self) {
+        self.mosaic = None;
+        self.forgotten += 1;
+    }
 }
 
 impl InvMihConceal {
@@ -57,46 +67,62 @@ impl InvMihConceal {
         state.covers.next(&self.cover_pad)
     }
 
-    pub(super) fn conceal(&self, cover: Cover) -> Result<gst::Buffer, gst::ErrorMessage> {
-        let mut state = self.state.lock().unwrap();
-        let Cover { mut buffer, info, .. } = cover;
-        let frame = video::read(&buffer, &info)?;
-        let model = state.model.clone().ok_or_else(|| {
-            gst::error_msg!(gst::CoreError::StateChange, ("the element is not started"))
-        })?;
+    /// The stego of a cover; none if its secrets have gone in the meantime, then the cover waits.
+    pub(super) fn conceal(&self, cover: Cover) -> Result<Option<gst::Buffer>, gst::ErrorMessage> {
+        let (model, scrambler, stills, kept, forgotten) = {
+            let mut state = self.state.lock().unwrap();
+            let model = state.model.clone().ok_or_else(|| {
+                gst::error_msg!(gst::CoreError::StateChange, ("the element is not started"))
+            })?;
+            let (scrambler, stills) = (state.scrambler.clone(), state.stills.clone());
+            (model, scrambler, stills, state.mosaic.take(), state.forgotten)
+        };
+        let frame = video::read(&cover.buffer, &cover.info)?;
         let size = (frame.width(), frame.height());
-        let mosaic = match state.mosaic.take() {
-            Some(mosaic)
-                if (mosaic.width(), mosaic.height()) == size && !self.has_fresh_secrets() =>
-            {
-                mosaic
+        let fits = |mosaic: &Mosaic| (mosaic.width(), mosaic.height()) == size;
+        let mosaic = match kept {
+            Some(mosaic) if fits(&mosaic) && !self.has_fresh_secrets() => mosaic,
+            _ => {
+                let secrets = self.secrets(stills.as_deref(), size)?;
+                if secrets.len() < self.state.lock().unwrap().secrets {
+                    self.state.lock().unwrap().covers.put_back(cover);
+                    return Ok(None);
+                }
+                model.mosaic(&secrets, scrambler.as_deref())?
             }
-            _ => model.mosaic(&self.secrets(&state, size)?, state.scrambler.as_ref())?,
         };
         let stego = model.conceal(&frame, &mosaic)?;
-        state.mosaic = Some(mosaic);
+        let mut state = self.state.lock().unwrap();
+        if state.forgotten == forgotten {
+            state.mosaic = Some(mosaic);
+        }
+        let Cover { mut buffer, info, .. } = cover;
         video::write(&stego, buffer.make_mut(), &info)?;
-        Ok(buffer)
+        Ok(Some(buffer))
     }
 
     fn has_fresh_secrets(&self) -> bool {
         self.secret_pads().iter().any(|pad| pad.imp().is_fresh())
     }
 
-    /// The current secrets, stretched to the cover's size.
+    /// The current secrets, stretched to the cover's size; fewer if a pad has gone or was flushed.
     fn secrets(
         &self,
-        state: &State,
+        stills: Option<&Stills>,
         (width, height): (usize, usize),
     ) -> Result<Vec<Frame>, gst::ErrorMessage> {
-        match &state.stills {
+        match stills {
             Some(stills) => stills.frames(width, height),
-            None => self.secret_pads().iter().map(|pad| pad.imp().frame(width, height)).collect(),
+            None => {
+                let pads = self.secret_pads();
+                pads.iter().filter_map(|pad| pad.imp().frame(width, height).transpose()).collect()
+            }
         }
     }
 
-    /// Sends a cover's segment and caps if they are new.
-    pub(super) fn send_format(&self, cover: &Cover) {
+    /// Sends a cover's segment and caps if they are new; the base class keeps the segment until the
+    /// next frame. Returns whether the segment is new.
+    pub(super) fn send_format(&self, cover: &Cover) -> bool {
         let (segment, caps) = {
             let mut state = self.state.lock().unwrap();
             let old_segment = state.sent_segment.replace(cover.segment.clone());
@@ -109,11 +135,16 @@ impl InvMihConceal {
         if caps {
             self.obj().set_src_caps(&cover.caps);
         }
+        segment
     }
 
-    pub(super) fn send_gap(&self, gap: &gst::BufferRef) {
-        if let Some(start) = gap.pts() {
-            let event = gst::event::Gap::builder(start).duration(gap.duration()).build();
+    /// Sends a gap on, after its segment if that is new.
+    pub(super) fn send_gap(&self, gap: &Cover, new_segment: bool) {
+        if new_segment {
+            self.obj().src_pad().push_event(gst::event::Segment::new(&gap.segment));
+        }
+        if let Some(start) = gap.buffer.pts() {
+            let event = gst::event::Gap::builder(start).duration(gap.buffer.duration()).build();
             self.obj().src_pad().push_event(event);
         }
     }

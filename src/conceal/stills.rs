@@ -3,9 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
-
 use crate::network::Frame;
+use crate::pictures;
 
 /// Decoded secrets, each of its own size.
 #[derive(Debug)]
@@ -36,39 +35,20 @@ impl Stills {
 }
 
 fn folder(location: &str, count: usize) -> Result<Vec<PathBuf>, gst::ErrorMessage> {
-    let entries = std::fs::read_dir(location)
-        .and_then(|entries| entries.collect::<Result<Vec<_>, _>>())
+    let mut pictures = pictures::files(Path::new(location))
         .map_err(|error| not_found(format!("secret-location='{location}': {error}")))?;
-    let mut pictures: Vec<_> =
-        entries.into_iter().map(|entry| entry.path()).filter(|path| is_picture(path)).collect();
     if pictures.len() < count {
         let found = pictures.len();
         return Err(not_found(format!(
             "secret-location='{location}' holds {found} PNG or JPEG pictures, secrets={count} needs {count}"
         )));
     }
-    // Paths in one folder differ only in their names, and on Unix they sort by their bytes.
-    pictures.sort();
     pictures.truncate(count);
     Ok(pictures)
 }
 
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default();
-    let named = ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known));
-    named && path.is_file()
-}
-
 fn decode(path: &Path) -> Result<Frame, gst::ErrorMessage> {
-    let decode = || {
-        let reader = ImageReader::open(path)?.with_guessed_format()?;
-        let mut decoder = reader.into_decoder()?;
-        let orientation = decoder.orientation()?;
-        let mut picture = DynamicImage::from_decoder(decoder)?;
-        picture.apply_orientation(orientation);
-        Ok(picture.into_rgb8())
-    };
-    let picture: RgbImage = decode().map_err(|error: image::ImageError| {
+    let picture = pictures::open(path).map_err(|error| {
         gst::error_msg!(
             gst::StreamError::Decode,
             ("secret '{}' is not a picture that can be read: {error}", path.display())
@@ -84,7 +64,7 @@ fn not_found(message: String) -> gst::ErrorMessage {
 /// A path with one `%d` or `%04d`.
 struct Pattern<'a> {
     before: &'a str,
-    digits: usize,
+    digits: u8,
     after: &'a str,
 }
 
@@ -101,7 +81,8 @@ impl<'a> Pattern<'a> {
     }
 
     fn path(&self, number: usize) -> PathBuf {
-        let Self { before, digits, after } = self;
+        let Self { before, after, .. } = self;
+        let digits = usize::from(self.digits);
         format!("{before}{number:0digits$}{after}").into()
     }
 }
@@ -109,7 +90,7 @@ impl<'a> Pattern<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::Rgb;
+    use image::{Rgb, RgbImage};
 
     fn picture(path: &Path, size: (u32, u32), colour: [u8; 3]) {
         RgbImage::from_pixel(size.0, size.1, Rgb(colour)).save(path).unwrap();
@@ -166,7 +147,7 @@ mod tests {
     fn only_one_plain_number_makes_a_pattern() {
         assert_eq!(Pattern::parse("a%db").unwrap().path(12), Path::new("a12b"));
         assert_eq!(Pattern::parse("%02d.png").unwrap().path(3), Path::new("03.png"));
-        for location in ["a", "a%", "a%s", "a%3d", "a%0xd"] {
+        for location in ["a", "a%", "a%s", "a%3d", "a%0xd", "a%070000d"] {
             assert!(Pattern::parse(location).is_none(), "{location}");
         }
     }

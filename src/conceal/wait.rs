@@ -44,12 +44,13 @@ impl InvMihConceal {
         }
     }
 
-    /// The secret pads that are not linked.
+    /// The secret pads that are not linked and have no frame: an ended secret may be unlinked, its
+    /// last frame serves on.
     pub(super) fn missing(&self) -> Vec<usize> {
         let linked: Vec<_> = self
             .secret_pads()
             .iter()
-            .filter(|pad| pad.is_linked())
+            .filter(|pad| pad.is_linked() || pad.imp().has_frame())
             .filter_map(|pad| pad.imp().number())
             .collect();
         let needed = self.wait.lock().unwrap().needed;

@@ -35,7 +35,8 @@ pub fn parse(name: &str) -> Result<Device, Error> {
     Err(Error::DeviceAbsent { name: name.into(), found, reason })
 }
 
-/// The precision of the convolutions: bf16 where the device has it in hardware, f32 elsewhere.
+/// The precision of the convolutions: bf16 on CUDA and on CPUs that have it in hardware, f32
+/// elsewhere.
 pub fn precision(device: Device) -> Kind {
     match device {
         Device::Cuda(_) => Kind::BFloat16,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What can go wrong in the network, each a sentence with the offending values.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 /// The network's errors.
@@ -115,6 +116,15 @@ pub enum Error {
     /// libtorch failed, for want of memory for example.
     #[error("libtorch failed: {0}")]
     Torch(String),
+}
+
+/// Runs what calls tch's operators. They panic where libtorch fails (for want of memory, say): that
+/// becomes an error.
+pub(crate) fn caught<T, E: From<Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().cloned();
+        Err(Error::Torch(message.unwrap_or_else(|| "unknown failure".into())).into())
+    })
 }
 
 impl From<tch::TchError> for Error {

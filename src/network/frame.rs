@@ -43,11 +43,6 @@ impl Frame {
         &self.pixels
     }
 
-    /// Interleaved RGB, without a copy.
-    pub fn into_pixels(self) -> Vec<u8> {
-        self.pixels
-    }
-
     /// The same picture at another size, stretched with the Lanczos filter.
     ///
     /// # Errors

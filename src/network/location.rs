@@ -34,16 +34,16 @@ impl WeightsPaths {
                 .collect::<Vec<_>>()
                 .join(", "),
         };
-        let folder = folders
-            .iter()
-            .find(|folder| folder.join(&rescaling).is_file())
-            .ok_or_else(|| missing(rescaling.clone()))?;
-        let hiding = [Module::Hiding(Some(grid)).file_name(), hiding.clone()]
-            .into_iter()
-            .map(|name| folder.join(name))
-            .find(|path| path.is_file())
-            .ok_or_else(|| missing(hiding))?;
-        Ok(Self { hiding, rescaling: folder.join(rescaling) })
+        let names = [Module::Hiding(Some(grid)).file_name(), hiding.clone()];
+        let file =
+            |folder: &Path, name: &str| Some(folder.join(name)).filter(|path| path.is_file());
+        let hidings = |folder: &Path| names.iter().find_map(|name| file(folder, name));
+        let found =
+            folders.iter().find_map(|folder| Some((hidings(folder)?, file(folder, &rescaling)?)));
+        found.map(|(hiding, rescaling)| Self { hiding, rescaling }).ok_or_else(|| {
+            let lacks_rescaling = folders.iter().all(|folder| file(folder, &rescaling).is_none());
+            missing(if lacks_rescaling { rescaling } else { hiding })
+        })
     }
 }
 

@@ -19,6 +19,7 @@ pub mod scrambling;
 pub mod weights;
 
 pub use error::Error;
+pub(crate) use error::caught;
 pub use frame::Frame;
 pub use grid::Grid;
 pub use model::{Model, Mosaic};

@@ -2,7 +2,6 @@
 //! InvMIHNet with its weights, on frames: conceal and reveal (paper, Fig. 1).
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, Weak};
 
@@ -14,7 +13,7 @@ use super::location::WeightsPaths;
 use super::mosaic::{cut, splice};
 use super::rescaling::Rescaling;
 use super::weights::{Module, WeightsFile};
-use super::{Error, Frame, Grid, Scrambler, device};
+use super::{Error, Frame, Grid, Scrambler, caught, device};
 
 /// The network for one grid on one device.
 #[derive(Debug)]
@@ -307,12 +306,31 @@ fn check_size(
     }
 }
 
-/// Runs without gradients. tch's operators panic where libtorch fails (for want of memory, say):
-/// that becomes an error.
+/// Runs without gradients, libtorch's failures caught.
 fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let result = tch::no_grad(|| catch_unwind(AssertUnwindSafe(run)));
-    result.unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<String>().cloned();
-        Err(Error::Torch(message.unwrap_or_else(|| "unknown failure".into())))
-    })
+    tch::no_grad(|| caught(run))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_grid_does_not_divide_stays_the_covers() {
+        let model = Model::open(None, Grid::for_secrets(6).unwrap(), Device::Cpu).unwrap();
+        let (width, height) = (21, 20);
+        let frame = |seed: usize| {
+            let value = |k: usize| (k * 7 + seed * 50) as u8;
+            Frame::new(width, height, (0..width * height * 3).map(value).collect()).unwrap()
+        };
+        let (cover, secrets) = (frame(0), (1..=6).map(frame).collect::<Vec<_>>());
+        let stego = model.conceal(&cover, &model.mosaic(&secrets, None).unwrap()).unwrap();
+        // 3x2 takes multiples of 6 rows and 2 columns: 20x18 pixels are hidden in.
+        let pixel = |frame: &Frame, x, y| frame.pixels()[(y * width + x) * 3..][..3].to_vec();
+        let all = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        let (outside, inside): (Vec<_>, Vec<_>) = all.partition(|&(x, y)| x >= 20 || y >= 18);
+        let same = |&(x, y): &(usize, usize)| pixel(&stego, x, y) == pixel(&cover, x, y);
+        assert!(outside.iter().all(same) && !inside.iter().all(same));
+        assert_eq!(model.reveal(&stego, None).unwrap()[5].width(), width);
+    }
 }

@@ -16,7 +16,7 @@ use super::{Error, Grid};
 const FORMAT: &str = "1";
 
 /// More InvBlocks than any training here makes.
-const MOST_BLOCKS: f64 = 64.0;
+pub const MOST_BLOCKS: usize = 64;
 
 /// Which module a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Header {
         };
         let (blocks, clamp) = (number("blocks")?, number("clamp")?);
         // A file must not make the program build what no memory holds.
-        if blocks.fract() != 0.0 || !(0.0..=MOST_BLOCKS).contains(&blocks) {
+        if blocks.fract() != 0.0 || !(0.0..=MOST_BLOCKS as f64).contains(&blocks) {
             return Err(format!("it has {blocks} InvBlocks, 0 to {MOST_BLOCKS} are possible"));
         }
         if !(clamp > 0.0 && clamp.is_finite()) {
@@ -244,23 +244,28 @@ fn describe(error: &safetensors::SafeTensorError, bytes: usize) -> String {
 /// name, and returns the path.
 ///
 /// # Errors
-/// [`Error::WeightsIo`], a full disk for example.
+/// [`Error::WeightsIo`], a full disk for example; [`Error::WeightsContent`] for values that are not
+/// finite.
 pub fn save(
     folder: &Path,
     header: Header,
     variables: &HashMap<String, Tensor>,
 ) -> Result<PathBuf, Error> {
     let path = folder.join(header.module.file_name());
-    let tensors: Vec<_> = variables
+    let tensors = variables
         .iter()
         .map(|(name, variable)| {
+            if !bool::try_from(variable.isfinite().all())? {
+                let reason = format!("tensor '{name}' has values that are not finite");
+                return Err(Error::WeightsContent { path: path.clone(), reason });
+            }
             let half = variable.detach().to_device(Device::Cpu).to_kind(Kind::Half).contiguous();
             let mut bytes = vec![0; half.numel() * 2];
             half.copy_data_u8(&mut bytes, half.numel());
             let shape: Vec<usize> = half.size().iter().map(|&size| size as usize).collect();
-            (name, shape, bytes)
+            Ok((name, shape, bytes))
         })
-        .collect();
+        .collect::<Result<Vec<_>, Error>>()?;
     let reject = |error: safetensors::SafeTensorError| Error::WeightsContent {
         path: path.clone(),
         reason: error.to_string(),
@@ -358,10 +363,18 @@ mod tests {
         assert!(file.check_complete(&variables(&["a", "b", "c"])).is_err());
         let mut endless = original["a"].shallow_clone();
         let _ = tch::no_grad(|| endless.fill_(f64::INFINITY));
-        let path = save(folder.path(), header(), &original).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let message = save(folder.path(), header(), &original).unwrap_err().to_string();
+        assert!(message.contains("'a'") && message.contains("not finite"), "{message}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        // 65504, the largest number of fp16, is followed by infinity: 0x7c00.
+        let mut bytes = before;
+        let end = bytes.len();
+        bytes[end - 2..].copy_from_slice(&[0x00, 0x7c]);
+        std::fs::write(&path, &bytes).unwrap();
         let file = WeightsFile::open(&path).unwrap();
         let message = file.copy_to(&variables(&["a", "b"])).unwrap_err().to_string();
-        assert!(message.contains("'a'") && message.contains("not finite"), "{message}");
+        assert!(message.contains("not finite"), "{message}");
     }
 
     #[test]

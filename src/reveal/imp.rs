@@ -10,8 +10,8 @@ use gst_base::UniqueFlowCombiner;
 use gst_video::VideoInfo;
 
 use super::output::{Output, share};
-use super::session::{Pictures, Session, check_number, secret_of};
-use crate::settings::ModelSettings;
+use super::session::{Pictures, Session, secret_of};
+use crate::settings::{ModelSettings, check_number};
 use crate::video;
 
 #[derive(Clone, Default)]
@@ -141,7 +141,7 @@ impl ElementImpl for InvMihReveal {
         let number = asked.or_else(|| (0..).find(|number| !taken.contains(number)))?;
         let session = self.state.lock().unwrap().session.clone();
         if let Some(session) = session
-            && let Err(error) = check_number(number, session.grid)
+            && let Err(error) = check_number("src", number, session.grid.secrets())
         {
             self.post_error_message(error);
             return None;
@@ -197,7 +197,7 @@ impl InvMihReveal {
         let settings = self.settings.lock().unwrap().clone();
         let grid = settings.model.grid()?;
         for number in self.obj().src_pads().iter().filter_map(secret_of) {
-            check_number(number, grid)?;
+            check_number("src", number, grid.secrets())?;
         }
         let model = settings.model.open()?;
         let scrambler = settings.model.scrambler()?.map(Arc::new);
@@ -297,7 +297,8 @@ impl InvMihReveal {
             gst::FlowError::Error
         })?;
         let mut combined = Err(gst::FlowError::NotLinked);
-        for pad in &pads {
+        // A pad may have been released in the meantime.
+        for pad in pads.iter().filter(|pad| pad.parent().is_some()) {
             let pushed = match linked.contains(&pad) {
                 true => self.push_pictures(pad, &pictures, stego, &info),
                 false => Err(gst::FlowError::NotLinked),

@@ -56,15 +56,3 @@ impl Session {
 pub fn secret_of(pad: &gst::Pad) -> Option<usize> {
     pad.name().strip_prefix("src_")?.parse().ok()
 }
-
-/// Refuses `src_u` for a u that the grid does not have.
-pub fn check_number(number: usize, grid: Grid) -> Result<(), gst::ErrorMessage> {
-    let secrets = grid.secrets();
-    if number < secrets {
-        return Ok(());
-    }
-    Err(gst::error_msg!(
-        gst::LibraryError::Settings,
-        ("src_{number} is one too many: secrets={secrets} gives src_0 to src_{}", secrets - 1)
-    ))
-}

@@ -8,6 +8,7 @@ use rand::{Rng, RngExt};
 use tch::{Device, Kind, Tensor};
 
 use super::Error;
+use crate::pictures;
 
 /// Patches are taken at a random scale from here to 1, where the photograph is large enough: it
 /// adds scales and hides the grid of the photograph's own compression.
@@ -111,22 +112,12 @@ pub fn bicubic(pictures: &Tensor, height: i64, width: i64) -> Tensor {
 /// # Errors
 /// [`Error::Io`] if the folder cannot be read.
 pub fn picture_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |source| Error::Io { path: folder.into(), source };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let extension = path.extension().map(|e| e.to_ascii_lowercase());
-        if extension.is_some_and(|e| e == "png" || e == "jpg" || e == "jpeg") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
+    pictures::files(folder).map_err(|source| Error::Io { path: folder.into(), source })
 }
 
 /// A picture as 3×H×W of u8, or why it cannot be used.
 fn decode(file: &Path, patch: u32) -> Result<Tensor, String> {
-    let picture = image::open(file).map_err(|error| error.to_string())?.to_rgb8();
+    let picture = pictures::open(file).map_err(|error| error.to_string())?;
     let (width, height) = picture.dimensions();
     if width.min(height) < patch {
         return Err(format!("{width}x{height} is smaller than a patch of {patch}"));

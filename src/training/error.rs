@@ -39,6 +39,46 @@ pub enum Error {
         /// What was skipped and why.
         hint: String,
     },
+    /// Too few pictures to measure.
+    #[error("{found} pictures, {needed} needed: a cover and {secrets} secrets")]
+    Pictures {
+        /// Pictures found.
+        found: usize,
+        /// Pictures that one group takes.
+        needed: usize,
+        /// N.
+        secrets: usize,
+    },
+    /// A picture too small to measure.
+    #[error("'{path}' is {width}x{height}, to measure it takes {smallest} pixels in each side")]
+    PictureSmall {
+        /// The file.
+        path: PathBuf,
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+        /// The smallest side in pixels.
+        smallest: u32,
+    },
+    /// A folder to go on from that has no weights for what is trained.
+    #[error("there are no weights to go on from in '{0}': check --resume")]
+    NothingToResume(PathBuf),
+    /// A grid that has no rescaling to train.
+    #[error(
+        "grid 1x1 hides one picture as it is, there is no rescaling to train: choose a larger grid"
+    )]
+    NoRescaling,
+    /// Weights trained with another bound of ρ.
+    #[error("'{path}' was trained with clamp {found}, this program trains with {expected}")]
+    Clamp {
+        /// The weights file.
+        path: PathBuf,
+        /// Its clamp.
+        found: f64,
+        /// The clamp here.
+        expected: f64,
+    },
     /// A patch size that the grids do not divide.
     #[error(
         "a patch of {patch} pixels is not possible with grid {grid}: choose a multiple of {step}"
@@ -67,6 +107,6 @@ pub enum Error {
     )]
     Occupied(PathBuf),
     /// Training that does not recover.
-    #[error("training diverged {0} times in a row: lower --rate")]
+    #[error("training went back to its last good state {0} times: lower --rate")]
     Diverged(usize),
 }

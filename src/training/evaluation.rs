@@ -9,6 +9,7 @@ use image::imageops::rotate90;
 use super::Error;
 use super::metrics::{self, Quality};
 use crate::network::{Frame, Grid, Model, Scrambler};
+use crate::pictures;
 
 /// Pictures that are measured together: one cover, N secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,15 +22,22 @@ pub struct Group {
 
 /// Cuts a list of files into groups, a cover then N secrets, until each file was used; the last
 /// group wraps round to the first files.
-pub fn groups(files: &[PathBuf], grid: Grid) -> Vec<Group> {
+///
+/// # Errors
+/// [`Error::Pictures`] if there are fewer than one group takes.
+pub fn groups(files: &[PathBuf], grid: Grid) -> Result<Vec<Group>, Error> {
     let size = grid.secrets() + 1;
-    (0..files.len().div_ceil(size))
+    if files.len() < size {
+        return Err(Error::Pictures { found: files.len(), needed: size, secrets: grid.secrets() });
+    }
+    let groups = (0..files.len().div_ceil(size))
         .map(|group| {
             let mut members = files.iter().cycle().skip(group * size).take(size).cloned();
             let cover = members.next().unwrap_or_default();
             Group { cover, secrets: members.collect() }
         })
-        .collect()
+        .collect();
+    Ok(groups)
 }
 
 /// Qualities of one kind of picture.
@@ -85,6 +93,7 @@ pub fn measure(
 ) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.into(), source })?;
     let cover = read(&group.cover)?;
+    check_size(&group.cover, &cover)?;
     let secrets = group.secrets.iter().map(|file| fitted(read(file)?, &cover));
     let secrets = secrets.collect::<Result<Vec<Frame>, Error>>()?;
     let stego =
@@ -99,6 +108,16 @@ pub fn measure(
     Ok(())
 }
 
+/// SSIM needs its whole window.
+fn check_size(file: &Path, picture: &RgbImage) -> Result<(), Error> {
+    let (width, height) = picture.dimensions();
+    let smallest = metrics::WINDOW as u32;
+    if width.min(height) < smallest {
+        return Err(Error::PictureSmall { path: file.into(), width, height, smallest });
+    }
+    Ok(())
+}
+
 /// A secret at the cover's size, turned first if one is upright and the other is not.
 fn fitted(secret: RgbImage, cover: &RgbImage) -> Result<Frame, Error> {
     let upright = |picture: &RgbImage| picture.height() > picture.width();
@@ -109,7 +128,7 @@ fn fitted(secret: RgbImage, cover: &RgbImage) -> Result<Frame, Error> {
 
 fn read(file: &Path) -> Result<RgbImage, Error> {
     let failed = |source| Error::Picture { path: file.into(), source };
-    Ok(image::open(file).map_err(failed)?.to_rgb8())
+    pictures::open(file).map_err(failed)
 }
 
 /// The frame as the file holds it.
@@ -139,7 +158,9 @@ mod tests {
     #[test]
     fn groups_use_every_file_and_wrap_round() {
         let files: Vec<PathBuf> = (0..7).map(|k| k.to_string().into()).collect();
-        let groups = groups(&files, Grid::for_secrets(4).unwrap());
+        let grid = Grid::for_secrets(4).unwrap();
+        assert!(groups(&files[..4], grid).unwrap_err().to_string().contains("4 pictures"));
+        let groups = groups(&files, grid).unwrap();
         assert_eq!(groups.len(), 2);
         assert_eq!(groups[0].cover, files[0]);
         assert_eq!(groups[0].secrets, files[1..5]);

@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 
 const PEAK: f64 = 255.0;
 /// SSIM's window (Wang et al. 2004): 11×11, Gaussian of σ = 1.5.
-const WINDOW: i64 = 11;
+pub(super) const WINDOW: i64 = 11;
 const SIGMA: f64 = 1.5;
 
 /// Both measures of a pair of pictures.

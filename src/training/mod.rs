@@ -12,6 +12,7 @@ pub mod losses;
 pub mod metrics;
 pub mod modules;
 pub mod preset;
+pub mod run;
 pub mod schedule;
 pub mod trainer;
 

@@ -17,18 +17,28 @@ use crate::network::weights::{Header, Module, WeightsFile, save};
 const HIDING_CLAMP: f64 = 2.0;
 const RESCALING_CLAMP: f64 = 1.0;
 
-/// Fails if a folder holds weights, which a run that does not go on from them would overwrite.
+/// Checks before a run that it goes on from what is there, and overwrites nothing else.
 ///
 /// # Errors
-/// [`Error::Occupied`], [`Error::Io`].
-pub fn check_unoccupied(folder: &Path) -> Result<(), Error> {
-    let failed = |source| Error::Io { path: folder.into(), source };
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        if entry.map_err(failed)?.path().extension().is_some_and(|e| e == "safetensors") {
-            return Err(Error::Occupied(folder.into()));
-        }
+/// [`Error::NothingToResume`] if the folder `resume` has no weights, [`Error::Occupied`] if `out` has
+/// some and is not gone on from, [`Error::Io`].
+pub fn check_folders(out: &Path, resume: Option<&Path>) -> Result<(), Error> {
+    if let Some(folder) = resume
+        && !has_weights(folder)?
+    {
+        return Err(Error::NothingToResume(folder.into()));
+    }
+    if resume != Some(out) && has_weights(out)? {
+        return Err(Error::Occupied(out.into()));
     }
     Ok(())
+}
+
+fn has_weights(folder: &Path) -> Result<bool, Error> {
+    let failed = |source| Error::Io { path: folder.into(), source };
+    let entries = std::fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>();
+    let paths = entries.map_err(failed)?.into_iter().map(|entry| entry.path());
+    Ok(paths.into_iter().any(|path| path.extension().is_some_and(|e| e == "safetensors")))
 }
 
 /// InvBlocks of each module.
@@ -79,7 +89,8 @@ impl Modules {
     /// one stays fresh; one with fewer InvBlocks grows, its new blocks starting as the identity.
     ///
     /// # Errors
-    /// [`Error::Network`] for files that cannot be used, [`Error::Blocks`] for more blocks than here.
+    /// [`Error::Network`] for files that cannot be used, [`Error::Blocks`] for more blocks than here,
+    /// [`Error::Clamp`].
     pub fn resume(&self, folders: &[PathBuf]) -> Result<(), Error> {
         for header in &self.headers {
             let paths = folders.iter().map(|folder| folder.join(header.module.file_name()));
@@ -90,6 +101,10 @@ impl Modules {
             let (found, asked) = (file.header.blocks, header.blocks);
             if found > asked {
                 return Err(Error::Blocks { path, found, asked });
+            }
+            let (found, expected) = (file.header.clamp, header.clamp);
+            if found != expected {
+                return Err(Error::Clamp { path, found, expected });
             }
             file.copy_to(&variables_of(header.module, &self.store.variables()))?;
         }

@@ -2,8 +2,8 @@
 //! Recipes: the paper's, and the one behind the shipped weights.
 
 use super::losses::Weights;
+use super::run::Stage;
 use super::schedule::Shape;
-use super::trainer::Stage;
 
 /// A recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

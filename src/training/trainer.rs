@@ -8,90 +8,28 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tch::nn::{Adam, Optimizer, OptimizerConfig};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use super::Error;
 use super::average::{Average, snapshot};
 use super::clipping::Clip;
 use super::dataset::Photographs;
 use super::divergence::{Verdict, Watch};
-use super::losses::{Passage, Weights, bicubic_mosaic, psnr};
-use super::modules::{Blocks, Modules};
-use super::schedule::{Budget, Schedule, Shape};
+use super::losses::{Passage, bicubic_mosaic, psnr};
+use super::modules::Modules;
+use super::run::{Config, Report, Stage};
+use super::schedule::Schedule;
 use crate::network::decomposition::Decomposition;
 use crate::network::mosaic::{cut, splice};
 use crate::network::passphrase::Key;
 use crate::network::quantisation::quantise;
 use crate::network::scrambling::Scrambling;
-use crate::network::{Grid, device};
+use crate::network::{Grid, caught, device};
 
 /// Deviation of the noise, in [0, 1], that stands for hiding while rescaling is trained alone: 40 dB.
 const JITTER: f64 = 0.01;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
 const MOST_SETBACKS: usize = 5;
-
-/// Which modules a run trains (paper, section 3.1: each alone, then jointly).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Hiding alone, on bicubic mosaics.
-    Hiding,
-    /// Rescaling alone, on mosaics with noise in place of hiding.
-    Rescaling,
-    /// Both.
-    Joint,
-}
-
-/// All that a run is told.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Which modules are trained.
-    pub stage: Stage,
-    /// Grids; one is drawn each step.
-    pub grids: Vec<Grid>,
-    /// InvBlocks of fresh or growing modules.
-    pub blocks: Blocks,
-    /// Time or steps.
-    pub budget: Budget,
-    /// Peak learning rate.
-    pub rate: f64,
-    /// How the rate falls.
-    pub shape: Shape,
-    /// Covers a step.
-    pub batch: usize,
-    /// Side of the square patches in pixels.
-    pub patch: i64,
-    /// Weights of the loss.
-    pub weights: Weights,
-    /// Where the modules run.
-    pub device: Device,
-    /// Seed of patches and fresh weights.
-    pub seed: u64,
-    /// Folder that the averaged weights are written to.
-    pub out: PathBuf,
-}
-
-/// A run's state after a step, for display.
-#[derive(Clone, Copy, Debug)]
-pub struct Report {
-    /// Steps taken, skipped ones included.
-    pub step: u64,
-    /// Share of the budget spent, 1 at the end.
-    pub progress: f64,
-    /// Learning rate.
-    pub rate: f64,
-    /// Running mean of the loss.
-    pub loss: f64,
-    /// Running mean of the stego's PSNR in dB; NaN while rescaling is trained alone.
-    pub cover: f64,
-    /// Running mean of the recovered secrets' PSNR in dB; the mosaic's while hiding is trained alone.
-    pub secret: f64,
-    /// Cover pixels a second since the start.
-    pub pixels_per_second: f64,
-    /// Steps left out because their loss was not finite.
-    pub skipped: u64,
-    /// Times that the run went back to the last good state.
-    pub setbacks: usize,
-}
 
 /// A run.
 pub struct Trainer<'a> {
@@ -111,14 +49,14 @@ impl<'a> Trainer<'a> {
     /// Prepares a run, going on from the weights in the folders `resume`, the first that has them.
     ///
     /// # Errors
-    /// [`Error::Patch`] if a grid does not divide the patch, [`Error::Network`] and
-    /// [`Error::Blocks`] for weights that cannot be used.
+    /// [`Error::Patch`] and [`Error::NoRescaling`] for a grid that does not fit, those of
+    /// [`Modules::resume`].
     pub fn new(
         config: Config,
         photographs: &'a Photographs,
         resume: &[PathBuf],
     ) -> Result<Self, Error> {
-        check_patch(&config)?;
+        config.check()?;
         tch::manual_seed(config.seed as i64);
         let hiding = config.stage != Stage::Rescaling;
         let rescaled: &[Grid] = if config.stage == Stage::Hiding { &[] } else { &config.grids };
@@ -147,8 +85,15 @@ impl<'a> Trainer<'a> {
     /// averaged weights every two minutes and at the end.
     ///
     /// # Errors
-    /// [`Error::Network`] if a checkpoint cannot be written, [`Error::Diverged`].
-    pub fn run(&mut self, mut report: impl FnMut(&Report) -> ControlFlow<()>) -> Result<(), Error> {
+    /// [`Error::Network`] if a checkpoint cannot be written or libtorch fails, [`Error::Diverged`].
+    pub fn run(&mut self, report: impl FnMut(&Report) -> ControlFlow<()>) -> Result<(), Error> {
+        caught(|| self.descend_until_spent(report))
+    }
+
+    fn descend_until_spent(
+        &mut self,
+        mut report: impl FnMut(&Report) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
         let mut schedule = Schedule::new(self.config.shape, self.config.rate, self.config.budget);
         let (started, mut saved) = (Instant::now(), Instant::now());
         let (mut watch, mut setbacks, mut skipped) = (Watch::default(), 0, 0);
@@ -312,18 +257,6 @@ impl<'a> Trainer<'a> {
     }
 }
 
-fn check_patch(config: &Config) -> Result<(), Error> {
-    for grid in &config.grids {
-        let (width, height) = grid.smallest_frame();
-        for step in [width as i64, height as i64] {
-            if config.patch < step || config.patch % step != 0 {
-                return Err(Error::Patch { patch: config.patch, grid: grid.to_string(), step });
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Mean over about the last fifty steps.
 fn running(mean: Option<[f64; 3]>, values: [f64; 3]) -> [f64; 3] {
     let Some(mean) = mean else { return values };
@@ -334,6 +267,12 @@ fn running(mean: Option<[f64; 3]>, values: [f64; 3]) -> [f64; 3] {
 mod tests {
     use super::*;
     use std::path::Path;
+
+    use tch::Device;
+
+    use crate::training::losses::Weights;
+    use crate::training::modules::Blocks;
+    use crate::training::schedule::{Budget, Shape};
 
     use indicatif::ProgressBar;
 
@@ -400,14 +339,5 @@ mod tests {
             let half = average.to_kind(Kind::Half).to_kind(Kind::Float);
             assert_eq!(second.variables[name], half, "{name}");
         }
-    }
-
-    #[test]
-    fn a_patch_that_a_grid_does_not_divide_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = config(folder.path(), Stage::Hiding);
-        config.patch = 26;
-        let message = check_patch(&config).unwrap_err().to_string();
-        assert!(message.contains("26") && message.contains("3x2") && message.contains('6'));
     }
 }

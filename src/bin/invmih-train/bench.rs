@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `invmih-train bench`.
 
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -25,7 +26,7 @@ pub struct BenchArgs {
     height: usize,
     /// Timed runs, after one that warms up.
     #[arg(long, default_value = "3")]
-    runs: std::num::NonZeroUsize,
+    runs: NonZeroUsize,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -37,7 +38,7 @@ pub struct BenchArgs {
     models: Option<PathBuf>,
     /// Threads on the CPU; all cores by default.
     #[arg(long)]
-    threads: Option<u16>,
+    threads: Option<NonZeroU16>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `invmih-train evaluate`.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -37,14 +38,19 @@ pub struct EvaluateArgs {
     device: String,
     /// Threads on the CPU; all cores by default.
     #[arg(long)]
-    threads: Option<u16>,
+    threads: Option<NonZeroU16>,
 }
 
 /// Prints a table of Markdown, a row for each folder, number of secrets and kind of picture.
 pub fn evaluate(args: EvaluateArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
-    let scrambler = args.passphrase.as_deref().map(Scrambler::new).transpose()?;
+    let scrambler = args
+        .passphrase
+        .as_deref()
+        .filter(|text| !text.is_empty())
+        .map(Scrambler::new)
+        .transpose()?;
     println!(
         "| images | N | picture | PSNR RGB | SSIM RGB | PSNR Y | SSIM Y | worst PSNR RGB | worst SSIM RGB |"
     );
@@ -55,7 +61,7 @@ pub fn evaluate(args: EvaluateArgs) -> Result<(), Error> {
             let grid = Grid::for_secrets(secrets)?;
             let model = Model::open(args.models.as_deref(), grid, device)?;
             let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let groups: Vec<_> = evaluation::groups(&files, grid)
+            let groups: Vec<_> = evaluation::groups(&files, grid)?
                 .into_iter()
                 .take(args.covers.unwrap_or(usize::MAX))
                 .collect();

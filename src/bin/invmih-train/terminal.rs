@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What the commands share: progress bars and threads.
 
+use std::num::NonZeroU16;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar that a command fills.
@@ -11,8 +13,8 @@ pub fn progress_bar(template: &str) -> ProgressBar {
 }
 
 /// Bounds the threads of the CPU, all cores by default.
-pub fn set_threads(threads: Option<u16>) {
+pub fn set_threads(threads: Option<NonZeroU16>) {
     if let Some(threads) = threads {
-        tch::set_num_threads(threads.into());
+        tch::set_num_threads(threads.get().into());
     }
 }

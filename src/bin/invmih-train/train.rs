@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `invmih-train train`.
 
+use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
+use gstinvmih::network::weights::MOST_BLOCKS;
 use gstinvmih::network::{Device, Grid, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::dataset::Photographs;
 use gstinvmih::training::losses::Weights;
-use gstinvmih::training::modules::{Blocks, check_unoccupied};
+use gstinvmih::training::modules::{Blocks, check_folders};
 use gstinvmih::training::preset::Preset;
+use gstinvmih::training::run::{Config, Report, Stage};
 use gstinvmih::training::schedule::Budget;
-use gstinvmih::training::trainer::{Config, Report, Stage, Trainer};
+use gstinvmih::training::trainer::Trainer;
 
 use crate::terminal::{progress_bar, set_threads};
 
@@ -38,26 +42,26 @@ pub struct TrainArgs {
     #[arg(long)]
     stage: Option<StageName>,
     /// Budget in minutes; the learning rate falls to zero over it.
-    #[arg(long, default_value_t = 60.0, conflicts_with = "steps")]
-    minutes: f64,
+    #[arg(long, default_value = "60", value_parser = minutes, conflicts_with = "steps")]
+    minutes: Duration,
     /// Budget in steps, instead of minutes.
     #[arg(long)]
-    steps: Option<u64>,
+    steps: Option<NonZeroU64>,
     /// Folder of weights to go on from; modules without a file there start fresh.
     #[arg(long)]
     resume: Option<PathBuf>,
     /// InvBlocks of the hiding module.
-    #[arg(long, default_value_t = 16)]
-    hiding_blocks: usize,
+    #[arg(long, default_value_t = 16, value_parser = blocks())]
+    hiding_blocks: u16,
     /// InvBlocks of each rescaling module.
-    #[arg(long, default_value_t = 8)]
-    rescaling_blocks: usize,
+    #[arg(long, default_value_t = 8, value_parser = blocks())]
+    rescaling_blocks: u16,
     /// Peak learning rate; by default the recipe's.
     #[arg(long)]
     rate: Option<f64>,
     /// Covers a step.
-    #[arg(long, default_value_t = 1)]
-    batch: usize,
+    #[arg(long, default_value = "1")]
+    batch: NonZeroUsize,
     /// Side of the patches in pixels.
     #[arg(long, default_value_t = 144)]
     patch: i64,
@@ -70,7 +74,7 @@ pub struct TrainArgs {
     device: String,
     /// Threads on the CPU; all cores by default.
     #[arg(long)]
-    threads: Option<u16>,
+    threads: Option<NonZeroU16>,
     /// Seed of patches and fresh weights.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -119,9 +123,7 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
     set_threads(args.threads);
     std::fs::create_dir_all(&args.out)
         .map_err(|source| Error::Io { path: args.out.clone(), source })?;
-    if args.resume.as_ref() != Some(&args.out) {
-        check_unoccupied(&args.out)?;
-    }
+    check_folders(&args.out, args.resume.as_deref())?;
     let photographs = load(&args, device)?;
     println!(
         "{} photographs, device {device:?}, convolutions in {:?}",
@@ -151,6 +153,29 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
     Ok(())
 }
 
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes: f64 = text.parse().map_err(|_| "not a number".to_string())?;
+    match Duration::try_from_secs_f64(60.0 * minutes) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err("not a length of time".into()),
+    }
+}
+
+fn blocks() -> RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=MOST_BLOCKS as i64)
+}
+
+/// The grids in their order, each once.
+fn distinct(grids: &[Grid]) -> Vec<Grid> {
+    let mut distinct = Vec::new();
+    for grid in grids {
+        if !distinct.contains(grid) {
+            distinct.push(*grid);
+        }
+    }
+    distinct
+}
+
 /// Tells from now on whether Ctrl-C was pressed: the run then saves and ends. A second one kills.
 fn stop_on_ctrl_c() -> impl Fn() -> bool {
     static STOPPED: AtomicBool = AtomicBool::new(false);
@@ -177,15 +202,18 @@ fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config 
     let preset = Preset::from(args.preset);
     Config {
         stage,
-        grids: args.grid.clone(),
-        blocks: Blocks { hiding: args.hiding_blocks, rescaling: args.rescaling_blocks },
+        grids: distinct(&args.grid),
+        blocks: Blocks {
+            hiding: args.hiding_blocks.into(),
+            rescaling: args.rescaling_blocks.into(),
+        },
         budget: match args.steps {
-            Some(steps) => Budget::Steps((steps as f64 * share).ceil() as u64),
-            None => Budget::Time(Duration::from_secs_f64(60.0 * args.minutes * share)),
+            Some(steps) => Budget::Steps((steps.get() as f64 * share).ceil() as u64),
+            None => Budget::Time(args.minutes.mul_f64(share)),
         },
         rate: args.rate.unwrap_or(preset.rate()),
         shape: preset.shape(stage),
-        batch: args.batch,
+        batch: args.batch.get(),
         patch: args.patch,
         weights: args.cover_weight.map_or(preset.weights(), Weights::balanced),
         device,

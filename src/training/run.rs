@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a training run is told and what it reports.
+
+use std::path::PathBuf;
+
+use tch::Device;
+
+use super::Error;
+use super::losses::Weights;
+use super::modules::Blocks;
+use super::schedule::{Budget, Shape};
+use crate::network::Grid;
+
+/// Which modules a run trains (paper, section 3.1: each alone, then jointly).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Hiding alone, on bicubic mosaics.
+    Hiding,
+    /// Rescaling alone, on mosaics with noise in place of hiding.
+    Rescaling,
+    /// Both.
+    Joint,
+}
+
+/// All that a run is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which modules are trained.
+    pub stage: Stage,
+    /// Grids; one is drawn each step.
+    pub grids: Vec<Grid>,
+    /// InvBlocks of fresh or growing modules.
+    pub blocks: Blocks,
+    /// Time or steps.
+    pub budget: Budget,
+    /// Peak learning rate.
+    pub rate: f64,
+    /// How the rate falls.
+    pub shape: Shape,
+    /// Covers a step.
+    pub batch: usize,
+    /// Side of the square patches in pixels.
+    pub patch: i64,
+    /// Weights of the loss.
+    pub weights: Weights,
+    /// Where the modules run.
+    pub device: Device,
+    /// Seed of patches and fresh weights.
+    pub seed: u64,
+    /// Folder that the averaged weights are written to.
+    pub out: PathBuf,
+}
+
+impl Config {
+    /// Fails for grids that cannot be trained with this patch.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        for grid in &self.grids {
+            if grid.secrets() == 1 {
+                return Err(Error::NoRescaling);
+            }
+            let (width, height) = grid.smallest_frame();
+            for step in [width as i64, height as i64] {
+                if self.patch < step || self.patch % step != 0 {
+                    let grid = grid.to_string();
+                    return Err(Error::Patch { patch: self.patch, grid, step });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A run's state after a step, for display.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// Steps taken, skipped ones included.
+    pub step: u64,
+    /// Share of the budget spent, 1 at the end.
+    pub progress: f64,
+    /// Learning rate.
+    pub rate: f64,
+    /// Running mean of the loss.
+    pub loss: f64,
+    /// Running mean of the stego's PSNR in dB; NaN while rescaling is trained alone.
+    pub cover: f64,
+    /// Running mean of the recovered secrets' PSNR in dB; the mosaic's while hiding is trained alone.
+    pub secret: f64,
+    /// Cover pixels a second since the start.
+    pub pixels_per_second: f64,
+    /// Steps left out because their loss was not finite.
+    pub skipped: u64,
+    /// Times that the run went back to the last good state.
+    pub setbacks: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_that_cannot_be_trained_are_refused() {
+        let config = |grid: &str, patch| Config {
+            stage: Stage::Joint,
+            grids: vec![grid.parse().unwrap()],
+            blocks: Blocks { hiding: 1, rescaling: 1 },
+            budget: Budget::Steps(1),
+            rate: 1e-3,
+            shape: Shape::Cosine,
+            batch: 1,
+            patch,
+            weights: Weights::balanced(30.0),
+            device: Device::Cpu,
+            seed: 1,
+            out: PathBuf::new(),
+        };
+        assert!(config("3x2", 24).check().is_ok());
+        let message = config("3x2", 26).check().unwrap_err().to_string();
+        assert!(message.contains("26") && message.contains("3x2") && message.contains('6'));
+        assert!(config("1x1", 24).check().unwrap_err().to_string().contains("1x1"));
+    }
+}
