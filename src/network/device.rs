@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Which device runs the network, and in which precision.
 
+use std::error::Error as _;
 use std::sync::LazyLock;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -30,7 +31,11 @@ pub fn parse(name: &str) -> Result<Device, Error> {
     }
     let reason = match &*CUDA_LIBRARY {
         Ok(_) => String::new(),
-        Err(reason) => format!(" ({reason})"),
+        // The source tells which file is missing, the error only that loading failed.
+        Err(error) => match error.source() {
+            Some(source) => format!(" ({source})"),
+            None => format!(" ({error})"),
+        },
     };
     Err(Error::DeviceAbsent { name: name.into(), found, reason })
 }
