@@ -81,10 +81,7 @@ impl ModelSettings {
                 let device: Option<String> = value.get().expect("type checked by GObject");
                 self.device = device.unwrap_or_else(|| DEFAULT_DEVICE.into());
             }
-            "passphrase" => {
-                let passphrase: Option<String> = value.get().expect("type checked by GObject");
-                self.passphrase = passphrase.filter(|passphrase| !passphrase.is_empty());
-            }
+            "passphrase" => self.passphrase = value.get().expect("type checked by GObject"),
             _ => unreachable!("GObject knows the properties"),
         }
     }
@@ -101,7 +98,7 @@ impl ModelSettings {
 
     /// What scrambles the mosaic, if there is a passphrase.
     pub fn scrambler(&self) -> Result<Option<Scrambler>, network::Error> {
-        self.passphrase.as_deref().map(Scrambler::new).transpose()
+        Scrambler::optional(self.passphrase.as_deref())
     }
 
     /// The grid for `secrets`.

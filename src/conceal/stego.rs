@@ -69,13 +69,13 @@ impl InvMihConceal {
 
     /// The stego of a cover; none if its secrets have gone in the meantime, then the cover waits.
     pub(super) fn conceal(&self, cover: Cover) -> Result<Option<gst::Buffer>, gst::ErrorMessage> {
-        let (model, scrambler, stills, kept, forgotten) = {
+        let (model, scrambler, stills, needed, kept, forgotten) = {
             let mut state = self.state.lock().unwrap();
             let model = state.model.clone().ok_or_else(|| {
                 gst::error_msg!(gst::CoreError::StateChange, ("the element is not started"))
             })?;
             let (scrambler, stills) = (state.scrambler.clone(), state.stills.clone());
-            (model, scrambler, stills, state.mosaic.take(), state.forgotten)
+            (model, scrambler, stills, state.secrets, state.mosaic.take(), state.forgotten)
         };
         let frame = video::read(&cover.buffer, &cover.info)?;
         let size = (frame.width(), frame.height());
@@ -84,7 +84,7 @@ impl InvMihConceal {
             Some(mosaic) if fits(&mosaic) && !self.has_fresh_secrets() => mosaic,
             _ => {
                 let secrets = self.secrets(stills.as_deref(), size)?;
-                if secrets.len() < self.state.lock().unwrap().secrets {
+                if secrets.len() < needed {
                     self.state.lock().unwrap().covers.put_back(cover);
                     return Ok(None);
                 }

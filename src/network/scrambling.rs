@@ -33,6 +33,14 @@ impl Scrambler {
         Ok(Self { key: Key::derive(passphrase)?, last: Mutex::default() })
     }
 
+    /// Of a passphrase that a user may have left out or empty: then nothing is scrambled.
+    ///
+    /// # Errors
+    /// [`Error::Passphrase`].
+    pub fn optional(passphrase: Option<&str>) -> Result<Option<Self>, Error> {
+        passphrase.filter(|passphrase| !passphrase.is_empty()).map(Self::new).transpose()
+    }
+
     /// The scrambling of 1×3×H×W mosaics like this one.
     pub(super) fn like(&self, mosaic: &Tensor) -> Arc<Scrambling> {
         let size = mosaic.size();
@@ -221,6 +229,12 @@ mod tests {
             let back = scrambling.unscramble(&scrambling.scramble(&mosaics));
             assert!((back - mosaics).abs().max().double_value(&[]) < 1e-6, "{width}x{height}");
         }
+    }
+
+    #[test]
+    fn no_passphrase_and_an_empty_one_scramble_nothing() {
+        assert!(Scrambler::optional(None).unwrap().is_none());
+        assert!(Scrambler::optional(Some("")).unwrap().is_none());
     }
 
     #[test]

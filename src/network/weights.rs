@@ -28,13 +28,18 @@ pub enum Module {
 }
 
 impl Module {
-    /// `hiding.safetensors`, `hiding-4x4.safetensors`, `rescaling-4x4.safetensors`.
-    pub fn file_name(self) -> String {
+    /// `hiding`, `hiding-4x4`, `rescaling-4x4`.
+    pub fn name(self) -> String {
         match self {
-            Self::Hiding(None) => "hiding.safetensors".into(),
-            Self::Hiding(Some(grid)) => format!("hiding-{grid}.safetensors"),
-            Self::Rescaling(grid) => format!("rescaling-{grid}.safetensors"),
+            Self::Hiding(None) => "hiding".into(),
+            Self::Hiding(Some(grid)) => format!("hiding-{grid}"),
+            Self::Rescaling(grid) => format!("rescaling-{grid}"),
         }
+    }
+
+    /// The [`name`](Self::name) with the extension `.safetensors`.
+    pub fn file_name(self) -> String {
+        format!("{}.safetensors", self.name())
     }
 }
 
@@ -168,8 +173,7 @@ impl WeightsFile {
     /// [`Error::WeightsContent`] for a tensor that the module has not, or of another shape, kind
     /// or not finite.
     pub fn copy_to(&self, variables: &HashMap<String, Tensor>) -> Result<(), Error> {
-        let tensors = SafeTensors::deserialize(&self.bytes)
-            .map_err(|error| self.reject(describe(&error, self.bytes.len())))?;
+        let tensors = self.tensors()?;
         for (name, view) in tensors.iter() {
             let variable = variables
                 .get(name)
@@ -192,8 +196,7 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::WeightsContent`] naming the first that is missing.
     pub fn check_complete(&self, variables: &HashMap<String, Tensor>) -> Result<(), Error> {
-        let tensors = SafeTensors::deserialize(&self.bytes)
-            .map_err(|error| self.reject(describe(&error, self.bytes.len())))?;
+        let tensors = self.tensors()?;
         match variables.keys().find(|name| tensors.tensor(name).is_err()) {
             Some(name) => Err(self.reject(format!("tensor '{name}' is missing"))),
             None => Ok(()),
@@ -210,6 +213,11 @@ impl WeightsFile {
             .collect();
         shapes.sort();
         shapes
+    }
+
+    fn tensors(&self) -> Result<SafeTensors<'_>, Error> {
+        SafeTensors::deserialize(&self.bytes)
+            .map_err(|error| self.reject(describe(&error, self.bytes.len())))
     }
 
     fn tensor(&self, name: &str, view: &TensorView) -> Result<Tensor, Error> {

@@ -27,12 +27,11 @@ impl Photographs {
     /// 8-bit RGB; unreadable ones and those smaller than `patch` in a side are skipped.
     ///
     /// # Errors
-    /// [`Error::Io`] for a folder that cannot be read, [`Error::Photographs`] if fewer than
-    /// `needed` can be used.
+    /// [`Error::Io`] for a folder that cannot be read, [`Error::Photographs`] if none
+    /// can be used.
     pub fn load(
         folders: &[PathBuf],
         patch: i64,
-        needed: usize,
         device: Device,
         progress: &ProgressBar,
     ) -> Result<Self, Error> {
@@ -49,12 +48,10 @@ impl Photographs {
             }
             progress.inc(1);
         }
-        if pictures.len() < needed {
+        if pictures.is_empty() {
             let folders = folders.iter().map(|f| format!("'{}'", f.display())).collect::<Vec<_>>();
             return Err(Error::Photographs {
-                found: pictures.len(),
                 folders: folders.join(", "),
-                needed,
                 hint: skipped.first().map_or(String::new(), |(file, reason)| {
                     format!(
                         " ({} skipped, the first '{}': {reason})",

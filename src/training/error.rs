@@ -27,15 +27,11 @@ pub enum Error {
         /// What the decoder or encoder says.
         source: image::ImageError,
     },
-    /// Too few usable photographs.
-    #[error("{found} usable photograph(s) in {folders}, at least {needed} needed{hint}")]
+    /// No photograph to train on.
+    #[error("0 usable photographs in {folders}{hint}")]
     Photographs {
-        /// Photographs that can be used.
-        found: usize,
         /// The folders searched.
         folders: String,
-        /// Photographs needed.
-        needed: usize,
         /// What was skipped and why.
         hint: String,
     },

@@ -37,8 +37,8 @@ pub fn check_folders(out: &Path, resume: Option<&Path>) -> Result<(), Error> {
 fn has_weights(folder: &Path) -> Result<bool, Error> {
     let failed = |source| Error::Io { path: folder.into(), source };
     let entries = std::fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>();
-    let paths = entries.map_err(failed)?.into_iter().map(|entry| entry.path());
-    Ok(paths.into_iter().any(|path| path.extension().is_some_and(|e| e == "safetensors")))
+    let mut paths = entries.map_err(failed)?.into_iter().map(|entry| entry.path());
+    Ok(paths.any(|path| path.extension().is_some_and(|e| e == "safetensors")))
 }
 
 /// InvBlocks of each module.
@@ -69,7 +69,7 @@ impl Modules {
         let mut headers = Vec::new();
         let mut declare = |module, blocks, clamp| {
             headers.push(Header { module, blocks, clamp });
-            &root / prefix(module)
+            &root / module.name()
         };
         let hiding = hiding.then(|| {
             let path = declare(Module::Hiding(None), blocks.hiding, HIDING_CLAMP);
@@ -93,8 +93,8 @@ impl Modules {
     /// [`Error::Clamp`].
     pub fn resume(&self, folders: &[PathBuf]) -> Result<(), Error> {
         for header in &self.headers {
-            let paths = folders.iter().map(|folder| folder.join(header.module.file_name()));
-            let Some(path) = paths.into_iter().find(|path| path.is_file()) else {
+            let mut paths = folders.iter().map(|folder| folder.join(header.module.file_name()));
+            let Some(path) = paths.find(|path| path.is_file()) else {
                 continue;
             };
             let file = WeightsFile::open_as(&path, header.module)?;
@@ -123,13 +123,9 @@ impl Modules {
     }
 }
 
-fn prefix(module: Module) -> String {
-    module.file_name().replace(".safetensors", "")
-}
-
 /// A module's variables out of the store's, without the prefix.
 fn variables_of(module: Module, variables: &HashMap<String, Tensor>) -> HashMap<String, Tensor> {
-    let prefix = format!("{}.", prefix(module));
+    let prefix = format!("{}.", module.name());
     variables
         .iter()
         .filter_map(|(name, variable)| {

@@ -23,6 +23,7 @@ use crate::network::decomposition::Decomposition;
 use crate::network::mosaic::{cut, splice};
 use crate::network::passphrase::Key;
 use crate::network::quantisation::quantise;
+use crate::network::rescaling::Rescaling;
 use crate::network::scrambling::Scrambling;
 use crate::network::{Grid, caught, device};
 
@@ -219,7 +220,7 @@ impl<'a> Trainer<'a> {
         self.photographs.patches(batch * grid.secrets(), patch, &mut self.rng)
     }
 
-    fn rescaling(&self, grid: Grid) -> &crate::network::rescaling::Rescaling {
+    fn rescaling(&self, grid: Grid) -> &Rescaling {
         let (_, module) = self
             .modules
             .rescaling
@@ -297,7 +298,7 @@ mod tests {
         let value = |x, y| image::Rgb([x * 6, y * 7, x * y % 256].map(|v: u32| v as u8));
         image::RgbImage::from_fn(40, 32, value).save(folder.join("0.png")).unwrap();
         let progress = ProgressBar::hidden();
-        Photographs::load(&[folder.into()], 24, 1, Device::Cpu, &progress).unwrap()
+        Photographs::load(&[folder.into()], 24, Device::Cpu, &progress).unwrap()
     }
 
     #[test]

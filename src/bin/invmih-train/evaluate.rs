@@ -45,12 +45,7 @@ pub struct EvaluateArgs {
 pub fn evaluate(args: EvaluateArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
-    let scrambler = args
-        .passphrase
-        .as_deref()
-        .filter(|text| !text.is_empty())
-        .map(Scrambler::new)
-        .transpose()?;
+    let scrambler = Scrambler::optional(args.passphrase.as_deref())?;
     println!(
         "| images | N | picture | PSNR RGB | SSIM RGB | PSNR Y | SSIM Y | worst PSNR RGB | worst SSIM RGB |"
     );

@@ -224,7 +224,7 @@ fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config 
 
 fn load(args: &TrainArgs, device: Device) -> Result<Photographs, Error> {
     let progress = progress_bar("decoding [{bar:30}] {pos}/{len}, {eta} left");
-    let photographs = Photographs::load(&args.images, args.patch, 1, device, &progress)?;
+    let photographs = Photographs::load(&args.images, args.patch, device, &progress)?;
     progress.finish_and_clear();
     if let Some((file, reason)) = photographs.skipped.first() {
         let count = photographs.skipped.len();
