@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //! InvBlock: the affine coupling that both modules are stacked from (Eq. 1 and 2).
 
+use tch::Tensor;
 use tch::nn;
-use tch::{Kind, Tensor};
 
 use super::dense::DenseBlock;
+use super::precision::Precision;
 
 /// Channels, bound of the exponent and start of a stack's blocks.
 #[derive(Clone, Copy, Debug)]
@@ -39,21 +40,21 @@ impl InvBlock {
         }
     }
 
-    /// exp of the bounded ρ(l): clamp · (2σ(s) − 1).
-    fn scale(&self, low: &Tensor, precision: Kind) -> Tensor {
+    /// exp of the bounded ρ(l): clamp · (2σ(s) − 1), which is clamp · tanh(s / 2).
+    fn scale(&self, low: &Tensor, precision: Precision) -> Tensor {
         let s = self.rho.forward(low, precision);
-        ((s.sigmoid() * 2.0 - 1.0) * self.clamp).exp()
+        ((s * 0.5).tanh() * self.clamp).exp()
     }
 
     /// Eq. 1: l += φ(h), h = h ⊙ exp(ρ(l)) + ψ(l).
-    fn forward(&self, low: &Tensor, high: &Tensor, precision: Kind) -> (Tensor, Tensor) {
+    fn forward(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
         let low = low + self.phi.forward(high, precision);
-        let high = high * self.scale(&low, precision) + self.psi.forward(&low, precision);
+        let high = self.psi.forward(&low, precision).addcmul(high, &self.scale(&low, precision));
         (low, high)
     }
 
     /// Eq. 2, the exact inverse: h = (h − ψ(l)) ⊘ exp(ρ(l)), l −= φ(h).
-    fn inverse(&self, low: &Tensor, high: &Tensor, precision: Kind) -> (Tensor, Tensor) {
+    fn inverse(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
         let high = (high - self.psi.forward(low, precision)) / self.scale(low, precision);
         let low = low - self.phi.forward(&high, precision);
         (low, high)
@@ -72,24 +73,23 @@ impl InvBlocks {
     }
 
     /// (l, h) through every block, in f32 with convolutions in `precision`.
-    pub fn forward(&self, low: Tensor, high: Tensor, precision: Kind) -> (Tensor, Tensor) {
-        self.0.iter().fold((low, high), |(low, high), block| block.forward(&low, &high, precision))
+    pub fn forward(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
+        let start = (precision.laid_out(low), precision.laid_out(high));
+        self.0.iter().fold(start, |(low, high), block| block.forward(&low, &high, precision))
     }
 
     /// The inverse of [`forward`](Self::forward).
-    pub fn inverse(&self, low: Tensor, high: Tensor, precision: Kind) -> (Tensor, Tensor) {
-        self.0
-            .iter()
-            .rev()
-            .fold((low, high), |(low, high), block| block.inverse(&low, &high, precision))
+    pub fn inverse(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
+        let start = (precision.laid_out(low), precision.laid_out(high));
+        self.0.iter().rev().fold(start, |(low, high), block| block.inverse(&low, &high, precision))
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use tch::Device;
     use tch::nn::VarStore;
+    use tch::{Device, Kind};
 
     /// Draws every variable at random, the last convolutions too: at zero a block is the identity.
     pub fn randomise(store: &VarStore) {
@@ -132,7 +132,7 @@ pub(super) mod tests {
             tch::no_grad(|| variable.copy_(&values));
         }
         let (low, high) =
-            block.forward(&wave(&[1, 2, 2, 2], 3), &wave(&[1, 3, 2, 2], 4), Kind::Float);
+            block.forward(&wave(&[1, 2, 2, 2], 3), &wave(&[1, 3, 2, 2], 4), Precision::F32);
         let expected_low = [
             0.3463931, -0.7635668, -1.181878, -0.3077574, 0.4621216, 0.8407059, 0.6782428,
             -0.2906763,
@@ -142,7 +142,7 @@ pub(super) mod tests {
             -1.0334037, -0.5283659, 0.3640064, 0.8894, 0.6373841,
         ];
         let error = |actual: &Tensor, expected: &[f32]| {
-            (actual.view([-1]) - Tensor::from_slice(expected)).abs().max().double_value(&[])
+            (actual.reshape([-1]) - Tensor::from_slice(expected)).abs().max().double_value(&[])
         };
         assert!(error(&low, &expected_low) < 1e-5, "{low}");
         assert!(error(&high, &expected_high) < 1e-5, "{high}");
@@ -154,8 +154,6 @@ pub(super) mod tests {
         let config = InvBlockConfig { low: 3, high: 9, clamp: 1.0, gain: 1.0 };
         let blocks = InvBlocks::new(&store.root(), 2, config);
         let (low, high) = (wave(&[1, 3, 4, 4], 0), wave(&[1, 9, 4, 4], 1));
-        let (new_low, new_high) =
-            blocks.forward(low.shallow_clone(), high.shallow_clone(), Kind::Float);
-        assert_eq!((new_low, new_high), (low, high));
+        assert_eq!(blocks.forward(&low, &high, Precision::F32), (low, high));
     }
 }

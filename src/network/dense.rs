@@ -3,12 +3,16 @@
 //! Invertible Image Rescaling, <https://arxiv.org/abs/2005.05650>).
 
 use tch::nn::{self, Init};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
+
+use super::precision::Precision;
 
 /// Feature maps that each of the first four convolutions adds.
 const GROWTH: i64 = 32;
 const CONVOLUTIONS: i64 = 5;
 const NEGATIVE_SLOPE: f64 = 0.2;
+/// Positions of the feature maps that a CPU computes at once: what lies in its caches.
+const STRIP_POSITIONS: i64 = 1 << 15;
 
 /// Five 3×3 convolutions, each fed with the input and every earlier feature map.
 #[derive(Debug)]
@@ -59,17 +63,38 @@ impl DenseBlock {
         Self { convolutions }
     }
 
-    /// N×inputs×H×W to N×outputs×H×W, f32 in and out, convolutions in `precision` on
-    /// channels-last memory.
-    pub fn forward(&self, x: &Tensor, precision: Kind) -> Tensor {
-        let mut maps = channels_last(&x.to_kind(precision));
+    /// N×inputs×H×W to N×outputs×H×W, f32 in and out, convolutions in `precision`.
+    pub fn forward(&self, x: &Tensor, precision: Precision) -> Tensor {
+        let x = precision.laid_out(&x.to_kind(precision.kind()));
+        let size = x.size();
+        let (height, row) = (size[2], size[0] * size[3]);
+        let rows = (STRIP_POSITIONS / row).max(4 * CONVOLUTIONS);
+        if x.device() != Device::Cpu || rows >= height {
+            return self.convolved(&x).to_kind(Kind::Float);
+        }
+        let strips: Vec<_> =
+            (0..height).step_by(rows as usize).map(|top| self.strip(&x, top, rows)).collect();
+        Tensor::cat(&strips, 2).to_kind(Kind::Float)
+    }
+
+    /// Up to `rows` rows of the output from `top` on. A row depends on one more on each side with
+    /// every convolution.
+    fn strip(&self, x: &Tensor, top: i64, rows: i64) -> Tensor {
+        let height = x.size()[2];
+        let rows = rows.min(height - top);
+        let (first, last) = ((top - CONVOLUTIONS).max(0), (top + rows + CONVOLUTIONS).min(height));
+        self.convolved(&x.narrow(2, first, last - first)).narrow(2, top - first, rows)
+    }
+
+    fn convolved(&self, x: &Tensor) -> Tensor {
         let [hidden @ .., last] = self.convolutions.as_slice() else {
             unreachable!("a dense block has {CONVOLUTIONS} convolutions");
         };
+        let mut maps = x.shallow_clone();
         for convolution in hidden {
             maps = Tensor::cat(&[&maps, &leaky_relu(&convolution.forward(&maps))], 1);
         }
-        last.forward(&maps).to_kind(Kind::Float)
+        last.forward(&maps)
     }
 }
 
@@ -79,14 +104,24 @@ fn leaky_relu(x: &Tensor) -> Tensor {
     x.detach().leaky_relu_backward(x, NEGATIVE_SLOPE, false)
 }
 
-/// The same values, channels innermost in memory; convolutions and `cat` keep it.
-fn channels_last(x: &Tensor) -> Tensor {
-    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::coupling::tests::randomise;
+
+    #[test]
+    fn strips_join_without_seams() {
+        let store = tch::nn::VarStore::new(Device::Cpu);
+        let block = DenseBlock::new(&store.root(), 2, 3, 1.0);
+        randomise(&store);
+        let x = Tensor::rand([1, 2, 90, 1024], (Kind::Float, Device::Cpu));
+        let whole = block.convolved(&x);
+        assert!(whole.abs().max().double_value(&[]) > 1e-3);
+        for precision in [Precision::F32, Precision::F32Planes] {
+            let error = (block.forward(&x, precision) - &whole).abs().max().double_value(&[]);
+            assert!(error < 1e-5, "{precision:?}: {error}");
+        }
+    }
 
     #[test]
     fn leaky_relu_has_its_values_and_its_gradient() {

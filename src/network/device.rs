@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which device runs the network, and in which precision.
+//! Which device runs the network.
 
 use std::error::Error as _;
 use std::sync::LazyLock;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use tch::{Cuda, Device, Kind};
+use tch::{Cuda, Device};
 
 use super::Error;
 
@@ -38,26 +38,6 @@ pub fn parse(name: &str) -> Result<Device, Error> {
         },
     };
     Err(Error::DeviceAbsent { name: name.into(), found, reason })
-}
-
-/// The precision of the convolutions: bf16 on CUDA and on CPUs that have it in hardware, f32
-/// elsewhere.
-pub fn precision(device: Device) -> Kind {
-    match device {
-        Device::Cuda(_) => Kind::BFloat16,
-        _ if cpu_has_bf16() => Kind::BFloat16,
-        _ => Kind::Float,
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn cpu_has_bf16() -> bool {
-    std::arch::is_x86_feature_detected!("avx512bf16")
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn cpu_has_bf16() -> bool {
-    false
 }
 
 /// libtorch's CUDA part. It is loaded, not linked, so that one binary also starts where the CUDA

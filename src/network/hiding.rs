@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Invertible Image Hiding (IIH): a mosaic into a cover and back (paper, section 2).
 
+use tch::Tensor;
 use tch::nn;
-use tch::{Kind, Tensor};
 
 use super::coupling::{InvBlockConfig, InvBlocks};
 use super::decomposition::Decomposition;
+use super::precision::Precision;
 
 /// Channels of the Haar bands of an RGB picture.
 const BANDS: i64 = 12;
@@ -29,17 +30,17 @@ impl Hiding {
 
     /// Cover and mosaic B×3×H×W in [0, 1] to the stego B×3×H×W, not yet rounded; the latent r
     /// is dropped.
-    pub fn conceal(&self, cover: &Tensor, mosaic: &Tensor, precision: Kind) -> Tensor {
+    pub fn conceal(&self, cover: &Tensor, mosaic: &Tensor, precision: Precision) -> Tensor {
         let (cover, mosaic) = (self.wavelet.forward(cover), self.wavelet.forward(mosaic));
-        let (stego, _r) = self.blocks.forward(cover, mosaic, precision);
+        let (stego, _r) = self.blocks.forward(&cover, &mosaic, precision);
         self.wavelet.inverse(&stego)
     }
 
     /// Stego B×3×H×W in [0, 1] to the mosaic B×3×H×W, with z = 0 in place of r.
-    pub fn reveal(&self, stego: &Tensor, precision: Kind) -> Tensor {
+    pub fn reveal(&self, stego: &Tensor, precision: Precision) -> Tensor {
         let stego = self.wavelet.forward(stego);
         let z = stego.zeros_like();
-        let (_cover, mosaic) = self.blocks.inverse(stego, z, precision);
+        let (_cover, mosaic) = self.blocks.inverse(&stego, &z, precision);
         self.wavelet.inverse(&mosaic)
     }
 }
@@ -48,8 +49,8 @@ impl Hiding {
 mod tests {
     use super::*;
     use crate::network::coupling::tests::randomise;
-    use tch::Device;
     use tch::nn::VarStore;
+    use tch::{Device, Kind};
 
     #[test]
     fn parameters_are_the_papers() {
@@ -68,11 +69,12 @@ mod tests {
         let picture = || Tensor::rand([2, 3, 10, 8], (Kind::Float, Device::Cpu));
         let (cover, mosaic) = (picture(), picture());
         let bands = |picture: &Tensor| module.wavelet.forward(picture);
-        let (stego, latent) = module.blocks.forward(bands(&cover), bands(&mosaic), Kind::Float);
+        let (stego, latent) =
+            module.blocks.forward(&bands(&cover), &bands(&mosaic), Precision::F32);
         let concealed = module.wavelet.inverse(&stego);
-        assert_eq!(concealed, module.conceal(&cover, &mosaic, Kind::Float));
+        assert_eq!(concealed, module.conceal(&cover, &mosaic, Precision::F32));
         assert!((&concealed - &cover).abs().max().double_value(&[]) > 1e-3);
-        let (_, recovered) = module.blocks.inverse(stego, latent, Kind::Float);
+        let (_, recovered) = module.blocks.inverse(&stego, &latent, Precision::F32);
         let error = (module.wavelet.inverse(&recovered) - mosaic).abs().max().double_value(&[]);
         assert!(error < 1e-4, "{error}");
     }

@@ -6,21 +6,21 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, Weak};
 
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::hiding::Hiding;
 use super::location::WeightsPaths;
 use super::mosaic::{cut, splice};
 use super::rescaling::Rescaling;
 use super::weights::{Module, WeightsFile};
-use super::{Error, Frame, Grid, Scrambler, caught, device};
+use super::{Error, Frame, Grid, Precision, Scrambler, caught};
 
 /// The network for one grid on one device.
 #[derive(Debug)]
 pub struct Model {
     grid: Grid,
     device: Device,
-    precision: Kind,
+    precision: Precision,
     hiding: Hiding,
     rescaling: Rescaling,
     /// Multiplications of each module at one position of its feature maps.
@@ -58,7 +58,7 @@ impl Mosaic {
     }
 }
 
-type Shared = Mutex<HashMap<(WeightsPaths, String), Weak<Model>>>;
+type Shared = Mutex<HashMap<(WeightsPaths, Device, Precision), Weak<Model>>>;
 
 /// The models in use in this process, by weights, device and precision.
 static SHARED: LazyLock<Shared> = LazyLock::new(Shared::default);
@@ -70,7 +70,7 @@ impl Model {
     /// # Errors
     /// [`Error::WeightsMissing`], [`Error::WeightsIo`], [`Error::WeightsContent`].
     pub fn open(location: Option<&Path>, grid: Grid, device: Device) -> Result<Arc<Self>, Error> {
-        Self::open_in(location, grid, device, device::precision(device))
+        Self::open_in(location, grid, device, Precision::best(device))
     }
 
     /// As [`open`](Self::open), with convolutions in a precision of choice.
@@ -81,10 +81,10 @@ impl Model {
         location: Option<&Path>,
         grid: Grid,
         device: Device,
-        precision: Kind,
+        precision: Precision,
     ) -> Result<Arc<Self>, Error> {
         let paths = WeightsPaths::find(location, grid)?;
-        let key = (paths.clone(), format!("{device:?} {precision:?}"));
+        let key = (paths.clone(), device, precision);
         let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(model) = shared.get(&key).and_then(Weak::upgrade) {
             return Ok(model);
@@ -99,7 +99,7 @@ impl Model {
         paths: &WeightsPaths,
         grid: Grid,
         device: Device,
-        precision: Kind,
+        precision: Precision,
     ) -> Result<Self, Error> {
         let hiding = WeightsFile::open(&paths.hiding)?;
         if !matches!(hiding.header.module, Module::Hiding(tuned) if tuned.is_none_or(|own| own == grid))
@@ -279,7 +279,7 @@ fn multiplications(file: &WeightsFile) -> usize {
 fn restored<M>(
     file: &WeightsFile,
     device: Device,
-    precision: Kind,
+    precision: Precision,
     module: impl FnOnce(&tch::nn::Path) -> M,
 ) -> Result<M, Error> {
     let mut store = VarStore::new(device);
@@ -288,7 +288,7 @@ fn restored<M>(
     file.check_complete(&variables)?;
     file.copy_to(&variables)?;
     store.freeze();
-    store.set_kind(precision);
+    store.set_kind(precision.kind());
     Ok(module)
 }
 

@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 use super::Grid;
 use super::coupling::{InvBlockConfig, InvBlocks};
 use super::decomposition::Decomposition;
+use super::precision::Precision;
 
 /// Colour channels.
 const RGB: i64 = 3;
@@ -36,18 +37,18 @@ impl Rescaling {
 
     /// Secrets N×3×H×W in [0, 1] to tiles N×3×(H/m)×(W/n), about [0, 1]; the high bands are
     /// dropped.
-    pub fn downscale(&self, secrets: &Tensor, precision: Kind) -> Tensor {
+    pub fn downscale(&self, secrets: &Tensor, precision: Precision) -> Tensor {
         let bands = self.decomposition.forward(secrets);
         let (low, high) = (bands.narrow(1, 0, RGB), bands.narrow(1, RGB, self.high));
-        self.blocks.forward(low, high, precision).0
+        self.blocks.forward(&low, &high, precision).0
     }
 
     /// Tiles N×3×(H/m)×(W/n) to secrets N×3×H×W, with z = 0 in place of the high bands.
-    pub fn upscale(&self, tiles: &Tensor, precision: Kind) -> Tensor {
+    pub fn upscale(&self, tiles: &Tensor, precision: Precision) -> Tensor {
         let size = tiles.size();
         let z =
             tiles.new_zeros([size[0], self.high, size[2], size[3]], (Kind::Float, tiles.device()));
-        let (low, high) = self.blocks.inverse(tiles.shallow_clone(), z, precision);
+        let (low, high) = self.blocks.inverse(tiles, &z, precision);
         self.decomposition.inverse(&Tensor::cat(&[low, high], 1))
     }
 }
@@ -87,11 +88,10 @@ mod tests {
             let secrets = Tensor::rand(size, (Kind::Float, Device::Cpu));
             let bands = module.decomposition.forward(&secrets);
             let (low, high) = (bands.narrow(1, 0, RGB), bands.narrow(1, RGB, module.high));
-            let (tiles, rest) =
-                module.blocks.forward(low.shallow_clone(), high.shallow_clone(), Kind::Float);
-            assert_eq!(tiles, module.downscale(&secrets, Kind::Float));
+            let (tiles, rest) = module.blocks.forward(&low, &high, Precision::F32);
+            assert_eq!(tiles, module.downscale(&secrets, Precision::F32));
             assert_eq!(grid.secrets() > 1, (&tiles - &low).abs().max().double_value(&[]) > 1e-3);
-            let (low, high) = module.blocks.inverse(tiles, rest, Kind::Float);
+            let (low, high) = module.blocks.inverse(&tiles, &rest, Precision::F32);
             let recovered = module.decomposition.inverse(&Tensor::cat(&[low, high], 1));
             let error = (recovered - secrets).abs().max().double_value(&[]);
             assert!(error < 1e-4, "{grid}: {error}");
@@ -103,8 +103,8 @@ mod tests {
         let (store, module) = module(Grid::new(1, 1).unwrap(), 8);
         assert!(store.variables().is_empty());
         let secret = Tensor::rand([1, 3, 6, 4], (Kind::Float, Device::Cpu));
-        let tile = module.downscale(&secret, Kind::Float);
-        let error = (module.upscale(&tile, Kind::Float) - &secret).abs().max();
+        let tile = module.downscale(&secret, Precision::F32);
+        let error = (module.upscale(&tile, Precision::F32) - &secret).abs().max();
         assert!(error.double_value(&[]) < 1e-6);
         assert!((tile - secret).abs().max().double_value(&[]) < 1e-6);
     }

@@ -6,7 +6,6 @@ use tch::{Kind, Reduction, Tensor};
 use super::dataset::bicubic;
 use crate::network::Grid;
 use crate::network::decomposition::Decomposition;
-use crate::network::mosaic::splice;
 
 /// Bins of the intensity histograms.
 const BINS: i64 = 32;
@@ -18,7 +17,7 @@ pub struct Weights {
     pub divergence: f64,
     /// λ1: |secret − recovered|.
     pub secret: f64,
-    /// λ2: ‖mosaic − bicubic‖², times mn/4 so that a coarser grid is guided as much.
+    /// λ2: ‖mosaic − bicubic‖² over its tiles, times mn/4 so that a coarser grid is guided as much.
     pub guide: f64,
     /// λ3: ‖mosaic − recovered mosaic‖².
     pub mosaic: f64,
@@ -67,15 +66,15 @@ impl Weights {
         cover + cover_low + squared(&passage.mosaic, &passage.recovered_mosaic) * self.mosaic
     }
 
-    /// What the secrets lose, and how far the mosaic is from its guide.
+    /// What secrets K×3×H×W lose, and how far their tiles are from the guide.
     pub fn rescaling(
         &self,
         secrets: &Tensor,
         recovered: &Tensor,
-        mosaic: &Tensor,
+        tiles: &Tensor,
         grid: Grid,
     ) -> Tensor {
-        let guide = squared(mosaic, &bicubic_mosaic(secrets, grid));
+        let guide = squared(tiles, &bicubic_tiles(secrets, grid));
         let weight = self.guide * grid.secrets() as f64 / 4.0;
         let loss = secrets.l1_loss(recovered, Reduction::Mean) * self.secret + guide * weight;
         if self.divergence == 0.0 {
@@ -85,11 +84,10 @@ impl Weights {
     }
 }
 
-/// The mosaic of B·N×3×H×W secrets made with the bicubic filter: B×3×H×W.
-pub fn bicubic_mosaic(secrets: &Tensor, grid: Grid) -> Tensor {
+/// The tiles of K×3×H×W secrets made with the bicubic filter: K×3×(H/m)×(W/n).
+pub fn bicubic_tiles(secrets: &Tensor, grid: Grid) -> Tensor {
     let size = secrets.size();
-    let (height, width) = (size[2] / grid.rows() as i64, size[3] / grid.columns() as i64);
-    splice(&bicubic(secrets, height, width), grid)
+    bicubic(secrets, size[2] / grid.rows() as i64, size[3] / grid.columns() as i64)
 }
 
 /// Jensen-Shannon divergence in nats between the intensities of pictures, N×3×H×W in [0, 1], mean

@@ -37,7 +37,7 @@ pub struct Config {
     pub rate: f64,
     /// How the rate falls.
     pub shape: Shape,
-    /// Covers a step.
+    /// Covers a step; secrets, while rescaling is trained alone.
     pub batch: usize,
     /// Side of the square patches in pixels.
     pub patch: i64,

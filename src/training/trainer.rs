@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tch::nn::{Adam, Optimizer, OptimizerConfig};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use super::Error;
 use super::average::{Average, snapshot};
 use super::clipping::Clip;
 use super::dataset::Photographs;
 use super::divergence::{Verdict, Watch};
-use super::losses::{Passage, bicubic_mosaic, psnr};
+use super::losses::{Passage, bicubic_tiles, psnr};
 use super::modules::Modules;
 use super::run::{Config, Report, Stage};
 use super::schedule::Schedule;
@@ -25,7 +25,7 @@ use crate::network::passphrase::Key;
 use crate::network::quantisation::quantise;
 use crate::network::rescaling::Rescaling;
 use crate::network::scrambling::Scrambling;
-use crate::network::{Grid, caught, device};
+use crate::network::{Grid, Precision, caught};
 
 /// Deviation of the noise, in [0, 1], that stands for hiding while rescaling is trained alone: 40 dB.
 const JITTER: f64 = 0.01;
@@ -42,7 +42,7 @@ pub struct Trainer<'a> {
     optimizer: Optimizer,
     clip: Clip,
     wavelet: Decomposition,
-    precision: Kind,
+    precision: Precision,
     rng: StdRng,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Trainer<'a> {
         Ok(Self {
             average: Average::new(&variables),
             wavelet: Decomposition::haar(config.device),
-            precision: device::precision(config.device),
+            precision: Precision::best(config.device),
             rng: StdRng::seed_from_u64(config.seed),
             config,
             photographs,
@@ -161,7 +161,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn hiding_loss(&mut self, grid: Grid) -> (Tensor, f64, f64) {
-        let mosaic = bicubic_mosaic(&self.secrets(grid), grid).clamp(0.0, 1.0);
+        let mosaic = splice(&bicubic_tiles(&self.secrets(grid), grid).clamp(0.0, 1.0), grid);
         let passage = self.passage(mosaic);
         let loss = self.config.weights.hiding(&passage, &self.wavelet);
         let secret = psnr(&passage.mosaic, &passage.recovered_mosaic);
@@ -169,12 +169,13 @@ impl<'a> Trainer<'a> {
     }
 
     fn rescaling_loss(&mut self, grid: Grid) -> (Tensor, f64, f64) {
-        let secrets = self.secrets(grid);
+        // Each secret is rescaled by itself: a batch need not fill a mosaic.
+        let Config { batch, patch, .. } = self.config;
+        let secrets = self.photographs.patches(batch, patch, &mut self.rng);
         let tiles = self.rescaling(grid).downscale(&secrets, self.precision);
         let received = &tiles + tiles.randn_like() * JITTER;
         let recovered = self.rescaling(grid).upscale(&received, self.precision);
-        let mosaic = splice(&tiles, grid);
-        let loss = self.config.weights.rescaling(&secrets, &recovered, &mosaic, grid);
+        let loss = self.config.weights.rescaling(&secrets, &recovered, &tiles, grid);
         (loss, f64::NAN, psnr(&secrets, &recovered))
     }
 
@@ -186,7 +187,7 @@ impl<'a> Trainer<'a> {
         let recovered = self.rescaling(grid).upscale(&received, self.precision);
         let weights = self.config.weights;
         let loss = weights.hiding(&passage, &self.wavelet)
-            + weights.rescaling(&secrets, &recovered, &passage.mosaic, grid);
+            + weights.rescaling(&secrets, &recovered, &tiles, grid);
         (loss, psnr(&passage.cover, &passage.stego), psnr(&secrets, &recovered))
     }
 
@@ -269,7 +270,7 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    use tch::Device;
+    use tch::{Device, Kind};
 
     use crate::training::losses::Weights;
     use crate::training::modules::Blocks;

@@ -5,9 +5,7 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tch::Kind;
-
-use gstinvmih::network::{Grid, Model, device};
+use gstinvmih::network::{Grid, Model, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::benchmark::{Times, measure, peak_memory};
 
@@ -43,19 +41,29 @@ pub struct BenchArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum PrecisionName {
-    F32,
+    /// bf16, channels innermost in memory.
     Bf16,
+    /// f32, channels innermost in memory.
+    F32,
+    /// f32, planes in memory, as the authors' program computes.
+    F32Planes,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::Bf16 => Self::Bf16,
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::F32Planes => Self::F32Planes,
+        }
+    }
 }
 
 /// Prints a line each for conceal and reveal.
 pub fn bench(args: BenchArgs) -> Result<(), Error> {
     set_threads(args.threads);
     let (grid, device) = (Grid::for_secrets(args.secrets)?, device::parse(&args.device)?);
-    let precision = match args.precision {
-        Some(PrecisionName::F32) => Kind::Float,
-        Some(PrecisionName::Bf16) => Kind::BFloat16,
-        None => device::precision(device),
-    };
+    let precision = args.precision.map_or(Precision::best(device), Precision::from);
     let model = Model::open_in(args.models.as_deref(), grid, device, precision)?;
     let size = (args.width, args.height);
     let (conceal, reveal) = measure(&model, grid, size, args.runs.get())?;

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
 use gstinvmih::network::weights::MOST_BLOCKS;
-use gstinvmih::network::{Device, Grid, device};
+use gstinvmih::network::{Device, Grid, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::dataset::Photographs;
 use gstinvmih::training::losses::Weights;
@@ -59,7 +59,7 @@ pub struct TrainArgs {
     /// Peak learning rate; by default the recipe's.
     #[arg(long)]
     rate: Option<f64>,
-    /// Covers a step.
+    /// Covers a step; secrets, while rescaling is trained alone.
     #[arg(long, default_value = "1")]
     batch: NonZeroUsize,
     /// Side of the patches in pixels.
@@ -128,7 +128,7 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
     println!(
         "{} photographs, device {device:?}, convolutions in {:?}",
         photographs.len(),
-        device::precision(device)
+        Precision::best(device)
     );
     let stopped = stop_on_ctrl_c();
     let mut resume: Vec<_> = args.resume.iter().cloned().collect();
