@@ -8,6 +8,7 @@ pub mod network;
 mod pictures;
 mod reveal;
 mod settings;
+mod stats;
 pub mod training;
 mod video;
 

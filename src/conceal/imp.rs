@@ -14,6 +14,7 @@ use super::stego::State;
 use super::stills::Stills;
 use super::wait::Wait;
 use crate::settings::{ModelSettings, check_number};
+use crate::stats::Stats;
 use crate::video;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -24,10 +25,25 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-#[derive(Clone, Default)]
+const DEFAULT_BATCH_SIZE: u32 = 1;
+
+#[derive(Clone)]
 struct Settings {
     model: ModelSettings,
     secret_location: Option<String>,
+    batch_size: u32,
+    post_messages: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: ModelSettings::default(),
+            secret_location: None,
+            batch_size: DEFAULT_BATCH_SIZE,
+            post_messages: false,
+        }
+    }
 }
 
 pub struct InvMihConceal {
@@ -66,7 +82,24 @@ impl ObjectImpl for InvMihConceal {
                 )
                 .mutable_ready()
                 .build();
-            ModelSettings::properties().into_iter().chain([location]).collect()
+            let batch_size = glib::ParamSpecUInt::builder("batch-size")
+                .nick("Batch size")
+                .blurb(
+                    "How many covers go through the network together; a live stream does not \
+                     wait for them",
+                )
+                .minimum(1)
+                .maximum(64)
+                .default_value(DEFAULT_BATCH_SIZE)
+                .mutable_ready()
+                .build();
+            let post_messages = glib::ParamSpecBoolean::builder("post-messages")
+                .nick("Post messages")
+                .blurb("Post an element message invmihconceal for each stego, with its PSNR")
+                .mutable_ready()
+                .build();
+            let own = [location, batch_size, post_messages, Stats::property()];
+            ModelSettings::properties().into_iter().chain(own).collect()
         });
         PROPERTIES.as_ref()
     }
@@ -77,14 +110,25 @@ impl ObjectImpl for InvMihConceal {
             "secret-location" => {
                 settings.secret_location = value.get().expect("type checked by GObject");
             }
+            "batch-size" => {
+                settings.batch_size = value.get().expect("type checked by GObject");
+            }
+            "post-messages" => {
+                settings.post_messages = value.get().expect("type checked by GObject");
+            }
             name => settings.model.set(name, value),
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            return self.state.lock().unwrap().stats.structure().to_value();
+        }
         let settings = self.settings.lock().unwrap();
         match pspec.name() {
             "secret-location" => settings.secret_location.to_value(),
+            "batch-size" => settings.batch_size.to_value(),
+            "post-messages" => settings.post_messages.to_value(),
             name => settings.model.get(name),
         }
     }
@@ -163,14 +207,24 @@ impl AggregatorImpl for InvMihConceal {
         if stills.is_none() {
             self.start_waiting(secrets);
         }
-        *self.state.lock().unwrap() =
-            State { model, secrets, scrambler, stills, ..State::default() };
+        *self.state.lock().unwrap() = State {
+            model,
+            secrets,
+            scrambler,
+            stills,
+            batch_size: settings.batch_size as usize,
+            post_messages: settings.post_messages,
+            ..State::default()
+        };
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         self.stop_waiting();
-        *self.state.lock().unwrap() = State::default();
+        // What was done can still be asked for.
+        let mut state = self.state.lock().unwrap();
+        *state = State { stats: std::mem::take(&mut state.stats), ..State::default() };
+        drop(state);
         self.secret_pads().iter().for_each(|pad| pad.imp().reset());
         Ok(())
     }
@@ -179,6 +233,7 @@ impl AggregatorImpl for InvMihConceal {
         self.wait.lock().unwrap().cover_ended = false;
         let mut state = self.state.lock().unwrap();
         state.covers.flush();
+        state.batch.clear();
         state.sent_segment = None;
         Ok(gst::FlowSuccess::Ok)
     }
@@ -267,19 +322,22 @@ impl AggregatorImpl for InvMihConceal {
         let cover = self.next_cover().map_err(|error| self.failed(error))?;
         let Some(cover) = cover else {
             let ended = self.cover_pad.is_eos() && self.state.lock().unwrap().covers.is_empty();
-            return Err(if ended {
-                gst::FlowError::Eos
-            } else {
-                gst_base::AGGREGATOR_FLOW_NEED_DATA
-            });
+            if !ended {
+                return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA);
+            }
+            self.push_batch()?;
+            return Err(gst::FlowError::Eos);
         };
-        let new_segment = self.send_format(&cover);
-        if is_gap(&cover.buffer) {
-            self.send_gap(&cover, new_segment);
+        let gap = is_gap(&cover.buffer);
+        if gap || self.ends_batch(&cover) {
+            self.push_batch()?;
+        }
+        if gap {
+            self.send_gap(&cover);
             return Ok(gst::FlowSuccess::Ok);
         }
-        match self.conceal(cover).map_err(|error| self.failed(error))? {
-            Some(stego) => self.finish_buffer(stego),
+        match self.prepare(cover).map_err(|error| self.failed(error))? {
+            Some(prepared) => self.add_to_batch(prepared),
             None => Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
         }
     }
@@ -310,7 +368,7 @@ impl InvMihConceal {
     }
 
     /// Ends the stream with a message on the bus.
-    fn failed(&self, error: gst::ErrorMessage) -> gst::FlowError {
+    pub(super) fn failed(&self, error: gst::ErrorMessage) -> gst::FlowError {
         self.post_error_message(error);
         gst::FlowError::Error
     }

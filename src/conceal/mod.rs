@@ -14,12 +14,20 @@
 //! Secret pads may be linked late: covers wait until all are. Missing ones are named in a warning
 //! after five seconds, and in an error once the cover has ended.
 //!
+//! With `batch-size` k, up to k covers go through the network together. A stream that is not live
+//! waits for k covers, a live one takes those that are there.
+//!
+//! With `post-messages`, each stego has an element message `invmihconceal` of its own: timestamp,
+//! stream-time, running-time and duration (guint64, nanoseconds) where known, cover-psnr (gdouble, dB)
+//! and inference-time (guint64, nanoseconds).
+//!
 //! A cover needs timestamps, but for the first frame: a picture without one stands at the start of
 //! its segment.
 
 use gst::glib;
 use gst::prelude::*;
 
+mod batch;
 mod covers;
 mod imp;
 mod pad;

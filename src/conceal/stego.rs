@@ -2,16 +2,18 @@
 //! From a cover and its secrets to a stego.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
+use super::batch::Prepared;
 use super::covers::{Cover, Covers};
 use super::imp::InvMihConceal;
 use super::stills::Stills;
 use crate::network::{Frame, Model, Mosaic, Scrambler};
+use crate::stats::Stats;
 use crate::video;
 
 /// What belongs to one run, from READY to READY.
@@ -24,7 +26,12 @@ pub struct State {
     pub covers: Covers,
     pub stills: Option<Arc<Stills>>,
     /// Of the current secrets.
-    pub mosaic: Option<Mosaic>,
+    pub mosaic: Option<Arc<Mosaic>>,
+    /// Covers that wait for a full batch, with their secrets.
+    pub batch: Vec<Prepared>,
+    pub batch_size: usize,
+    pub post_messages: bool,
+    pub stats: Stats,
     /// Counts what made mosaics out of date, one that is in the making too.
     pub forgotten: u32,
     /// What the source pad has sent.
@@ -67,8 +74,8 @@ impl InvMihConceal {
         state.covers.next(&self.cover_pad)
     }
 
-    /// The stego of a cover; none if its secrets have gone in the meantime, then the cover waits.
-    pub(super) fn conceal(&self, cover: Cover) -> Result<Option<gst::Buffer>, gst::ErrorMessage> {
+    /// Reads a cover and its secrets; none if these have gone in the meantime, then the cover waits.
+    pub(super) fn prepare(&self, cover: Cover) -> Result<Option<Prepared>, gst::ErrorMessage> {
         let (model, scrambler, stills, needed, kept, forgotten) = {
             let mut state = self.state.lock().unwrap();
             let model = state.model.clone().ok_or_else(|| {
@@ -80,6 +87,7 @@ impl InvMihConceal {
         let frame = video::read(&cover.buffer, &cover.info)?;
         let size = (frame.width(), frame.height());
         let fits = |mosaic: &Mosaic| (mosaic.width(), mosaic.height()) == size;
+        let mut inference = Duration::ZERO;
         let mosaic = match kept {
             Some(mosaic) if fits(&mosaic) && !self.has_fresh_secrets() => mosaic,
             _ => {
@@ -88,17 +96,17 @@ impl InvMihConceal {
                     self.state.lock().unwrap().covers.put_back(cover);
                     return Ok(None);
                 }
-                model.mosaic(&secrets, scrambler.as_deref())?
+                let started = Instant::now();
+                let mosaic = model.mosaic(&secrets, scrambler.as_deref())?;
+                inference = started.elapsed();
+                Arc::new(mosaic)
             }
         };
-        let stego = model.conceal(&frame, &mosaic)?;
         let mut state = self.state.lock().unwrap();
         if state.forgotten == forgotten {
-            state.mosaic = Some(mosaic);
+            state.mosaic = Some(mosaic.clone());
         }
-        let Cover { mut buffer, info, .. } = cover;
-        video::write(&stego, buffer.make_mut(), &info)?;
-        Ok(Some(buffer))
+        Ok(Some(Prepared { cover, frame, mosaic, inference }))
     }
 
     fn has_fresh_secrets(&self) -> bool {
@@ -139,8 +147,8 @@ impl InvMihConceal {
     }
 
     /// Sends a gap on, after its segment if that is new.
-    pub(super) fn send_gap(&self, gap: &Cover, new_segment: bool) {
-        if new_segment {
+    pub(super) fn send_gap(&self, gap: &Cover) {
+        if self.send_format(gap) {
             self.obj().src_pad().push_event(gst::event::Segment::new(&gap.segment));
         }
         if let Some(start) = gap.buffer.pts() {

@@ -46,6 +46,10 @@ pub struct Mosaic {
     height: usize,
 }
 
+// SAFETY: the tensor is never written after it is made, and libtorch's operators may read one
+// tensor from several threads at once.
+unsafe impl Sync for Mosaic {}
+
 impl Mosaic {
     /// Width in pixels of the covers that it fits.
     pub fn width(&self) -> usize {
@@ -182,13 +186,34 @@ impl Model {
     /// # Errors
     /// [`Error::FrameSize`], [`Error::Torch`].
     pub fn conceal(&self, cover: &Frame, mosaic: &Mosaic) -> Result<Frame, Error> {
-        check_size("mosaic", mosaic.width, mosaic.height, cover)?;
-        let area = self.area(cover.width(), cover.height())?;
+        let mut stegos = self.conceal_batch(&[(cover, mosaic)])?;
+        Ok(stegos.remove(0))
+    }
+
+    /// As [`conceal`](Self::conceal), several covers of one size in one pass of the network.
+    ///
+    /// # Errors
+    /// As [`conceal`](Self::conceal).
+    pub fn conceal_batch(&self, batch: &[(&Frame, &Mosaic)]) -> Result<Vec<Frame>, Error> {
+        let Some((first, _)) = batch.first() else {
+            return Ok(vec![]);
+        };
+        for (cover, mosaic) in batch {
+            check_size("cover", cover.width(), cover.height(), first)?;
+            check_size("mosaic", mosaic.width, mosaic.height, first)?;
+        }
+        let area = self.area(first.width(), first.height())?;
         guarded(|| {
-            let stego = cover.to_tensor(self.device);
-            let hidden = self.hiding.conceal(&area.of(&stego), &mosaic.tensor, self.precision);
-            area.of(&stego).copy_(&hidden);
-            Frame::from_tensor(&stego)
+            let covers: Vec<_> =
+                batch.iter().map(|(cover, _)| cover.to_tensor(self.device)).collect();
+            let mosaics: Vec<_> = batch.iter().map(|(_, mosaic)| &mosaic.tensor).collect();
+            let stegos = Tensor::cat(&covers, 0);
+            let mosaics = Tensor::cat(&mosaics, 0);
+            let hidden = self.hiding.conceal(&area.of(&stegos), &mosaics, self.precision);
+            area.of(&stegos).copy_(&hidden);
+            (0..batch.len() as i64)
+                .map(|index| Frame::from_tensor(&stegos.narrow(0, index, 1)))
+                .collect()
         })
     }
 
@@ -314,6 +339,36 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_gives_what_each_cover_alone_does() {
+        let model = Model::open(None, Grid::for_secrets(4).unwrap(), Device::Cpu).unwrap();
+        let frame = |seed: usize| {
+            let value = |k: usize| (k / 3 % 32 * 5 + k / 96 * 3 + seed * 40) as u8;
+            Frame::new(32, 24, (0..32 * 24 * 3).map(value).collect()).unwrap()
+        };
+        let secrets = |from: usize| (from..from + 4).map(frame).collect::<Vec<_>>();
+        let mosaics = [0, 3].map(|from| model.mosaic(&secrets(from), None).unwrap());
+        let covers = [frame(1), frame(2)];
+        let batch: Vec<_> = covers.iter().zip(&mosaics).collect();
+        let together = model.conceal_batch(&batch).unwrap();
+        for ((cover, mosaic), stego) in batch.into_iter().zip(together) {
+            let alone = model.conceal(cover, mosaic).unwrap();
+            // The convolutions may add up in another order.
+            let differences =
+                alone.pixels().iter().zip(stego.pixels()).map(|(a, b)| a.abs_diff(*b));
+            assert!(differences.max() <= Some(1));
+        }
+        assert!(
+            model
+                .conceal_batch(&[(&covers[0], &mosaics[0]), (&frame_of_other_size(), &mosaics[1])])
+                .is_err()
+        );
+    }
+
+    fn frame_of_other_size() -> Frame {
+        Frame::new(16, 16, vec![0; 16 * 16 * 3]).unwrap()
+    }
 
     #[test]
     fn what_the_grid_does_not_divide_stays_the_covers() {

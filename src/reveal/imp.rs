@@ -12,6 +12,7 @@ use gst_video::VideoInfo;
 use super::output::{Output, share};
 use super::session::{Pictures, Session, secret_of};
 use crate::settings::{ModelSettings, check_number};
+use crate::stats::Stats;
 use crate::video;
 
 #[derive(Clone, Default)]
@@ -24,6 +25,7 @@ struct Settings {
 struct State {
     session: Option<Session>,
     stego: Option<VideoInfo>,
+    stats: Stats,
     flows: UniqueFlowCombiner,
 }
 
@@ -70,7 +72,7 @@ impl ObjectImpl for InvMihReveal {
                 .blurb("How the pad src gives the secrets; src_0 and so on give one each")
                 .mutable_ready()
                 .build();
-            ModelSettings::properties().into_iter().chain([output]).collect()
+            ModelSettings::properties().into_iter().chain([output, Stats::property()]).collect()
         });
         PROPERTIES.as_ref()
     }
@@ -84,6 +86,9 @@ impl ObjectImpl for InvMihReveal {
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            return self.state.lock().unwrap().stats.structure().to_value();
+        }
         let settings = self.settings.lock().unwrap();
         match pspec.name() {
             "output" => settings.output.to_value(),
@@ -202,7 +207,9 @@ impl InvMihReveal {
         let model = settings.model.open()?;
         let scrambler = settings.model.scrambler()?.map(Arc::new);
         let output = settings.output;
-        self.state.lock().unwrap().session = Some(Session { model, grid, scrambler, output });
+        let mut state = self.state.lock().unwrap();
+        state.session = Some(Session { model, grid, scrambler, output });
+        state.stats = Stats::default();
         Ok(())
     }
 
@@ -296,6 +303,7 @@ impl InvMihReveal {
             self.post_error_message(error);
             gst::FlowError::Error
         })?;
+        self.state.lock().unwrap().stats.add(pictures.inference);
         let mut combined = Err(gst::FlowError::NotLinked);
         // A pad may have been released in the meantime.
         for pad in pads.iter().filter(|pad| pad.parent().is_some()) {

@@ -2,6 +2,7 @@
 //! What one stego reveals on which pads.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst_video::VideoInfo;
@@ -25,6 +26,8 @@ pub struct Pictures {
     pub secrets: Vec<Frame>,
     /// What `src` gives in place of the secrets.
     pub joined: Option<Frame>,
+    /// Time in the network.
+    pub inference: Duration,
 }
 
 impl Session {
@@ -36,7 +39,7 @@ impl Session {
         pads: &[&gst::Pad],
     ) -> Result<Pictures, gst::ErrorMessage> {
         let frame = video::read(stego, info)?;
-        let scrambler = self.scrambler.as_deref();
+        let (scrambler, started) = (self.scrambler.as_deref(), Instant::now());
         let src = pads.iter().any(|pad| secret_of(pad).is_none());
         let each = pads.len() > usize::from(src);
         let secrets = match each || src && self.output != Output::Preview {
@@ -48,7 +51,7 @@ impl Session {
             Output::Preview if src => Some(self.model.preview(&frame, scrambler)?),
             _ => None,
         };
-        Ok(Pictures { secrets, joined })
+        Ok(Pictures { secrets, joined, inference: started.elapsed() })
     }
 }
 
