@@ -202,7 +202,9 @@ impl AggregatorImpl for InvMihConceal {
             }
             None => None,
         };
-        let model = Some(settings.model.open()?);
+        let model = settings.model.open()?;
+        gst::info!(CAT, imp = self, "{model}");
+        let model = Some(model);
         let scrambler = settings.model.scrambler()?.map(Arc::new);
         if stills.is_none() {
             self.start_waiting(secrets);

@@ -2,6 +2,7 @@
 //! InvMIHNet with its weights, on frames: conceal and reveal (paper, Fig. 1).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, Weak};
 
@@ -59,6 +60,17 @@ impl Mosaic {
     /// Height in pixels of the covers that it fits.
     pub fn height(&self) -> usize {
         self.height
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { grid, device, precision, .. } = self;
+        write!(
+            f,
+            "{} secrets in {grid} on {device:?}, convolutions in {precision:?}",
+            grid.secrets()
+        )
     }
 }
 

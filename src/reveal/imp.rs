@@ -15,6 +15,14 @@ use crate::settings::{ModelSettings, check_number};
 use crate::stats::Stats;
 use crate::video;
 
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "invmihreveal",
+        gst::DebugColorFlags::empty(),
+        Some("Reveals the secrets of a stego"),
+    )
+});
+
 #[derive(Clone, Default)]
 struct Settings {
     model: ModelSettings,
@@ -205,6 +213,7 @@ impl InvMihReveal {
             check_number("src", number, grid.secrets())?;
         }
         let model = settings.model.open()?;
+        gst::info!(CAT, imp = self, "{model}");
         let scrambler = settings.model.scrambler()?.map(Arc::new);
         let output = settings.output;
         let mut state = self.state.lock().unwrap();
