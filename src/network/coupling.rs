@@ -42,8 +42,10 @@ impl InvBlock {
 
     /// exp of the bounded ρ(l): clamp · (2σ(s) − 1), which is clamp · tanh(s / 2).
     fn scale(&self, low: &Tensor, precision: Precision) -> Tensor {
-        let s = self.rho.forward(low, precision);
-        ((s * 0.5).tanh() * self.clamp).exp()
+        // In place where the gradient does not need the values: frames are large.
+        let mut half = self.rho.forward(low, precision) * 0.5;
+        let mut bounded = half.tanh_() * self.clamp;
+        bounded.exp_()
     }
 
     /// Eq. 1: l += φ(h), h = h ⊙ exp(ρ(l)) + ψ(l).

@@ -65,21 +65,23 @@ impl Frame {
     /// 1×3×H×W of f32 in [0, 1].
     pub(crate) fn to_tensor(&self, device: Device) -> Tensor {
         let (height, width) = (self.height as i64, self.width as i64);
-        Tensor::from_slice(&self.pixels)
+        let mut levels = Tensor::from_slice(&self.pixels)
             .view([1, height, width, 3])
             .to_device(device)
             .permute([0, 3, 1, 2])
-            .to_kind(Kind::Float)
-            / 255.0
+            .to_kind(Kind::Float);
+        levels.divide_scalar_(255.0)
     }
 
     /// From 1×3×H×W or 3×H×W in [0, 1], clamped and rounded to 8 bits.
     pub(crate) fn from_tensor(picture: &Tensor) -> Result<Self, Error> {
         let size = picture.size();
         let (height, width) = (size[size.len() - 2], size[size.len() - 1]);
-        let bytes = (picture * 255.0)
-            .round()
-            .clamp(0.0, 255.0)
+        // In place: frames are large.
+        let mut levels = picture * 255.0;
+        let bytes = levels
+            .round_()
+            .clamp_(0.0, 255.0)
             .to_kind(Kind::Uint8)
             .view([3, height, width])
             .permute([1, 2, 0])

@@ -216,11 +216,9 @@ impl Model {
         }
         let area = self.area(first.width(), first.height())?;
         guarded(|| {
-            let covers: Vec<_> =
-                batch.iter().map(|(cover, _)| cover.to_tensor(self.device)).collect();
-            let mosaics: Vec<_> = batch.iter().map(|(_, mosaic)| &mosaic.tensor).collect();
-            let stegos = Tensor::cat(&covers, 0);
-            let mosaics = Tensor::cat(&mosaics, 0);
+            let covers = batch.iter().map(|(cover, _)| cover.to_tensor(self.device)).collect();
+            let mosaics = batch.iter().map(|(_, mosaic)| mosaic.tensor.shallow_clone()).collect();
+            let (stegos, mosaics) = (joined(covers), joined(mosaics));
             let hidden = self.hiding.conceal(&area.of(&stegos), &mosaics, self.precision);
             area.of(&stegos).copy_(&hidden);
             (0..batch.len() as i64)
@@ -303,6 +301,14 @@ impl Area {
         let right = frame.width() as i64 - self.width;
         let below = frame.height() as i64 - self.height;
         picture.replication_pad2d([0, right, 0, below])
+    }
+}
+
+/// Pictures in one batch; a single one is not copied.
+fn joined(mut pictures: Vec<Tensor>) -> Tensor {
+    match pictures.len() {
+        1 => pictures.remove(0),
+        _ => Tensor::cat(&pictures, 0),
     }
 }
 
