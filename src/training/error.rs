@@ -60,6 +60,16 @@ pub enum Error {
     /// A folder to go on from that has no weights for what is trained.
     #[error("there are no weights to go on from in '{0}': check --resume")]
     NothingToResume(PathBuf),
+    /// A run's state that is cut short or of another make.
+    #[error(
+        "'{path}' cannot be used: {reason}; without that file a new schedule starts from the weights"
+    )]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with what was expected.
+        reason: String,
+    },
     /// A grid that has no rescaling to train.
     #[error(
         "grid 1x1 hides one picture as it is, there is no rescaling to train: choose a larger grid"
