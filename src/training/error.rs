@@ -57,6 +57,16 @@ pub enum Error {
         /// The smallest side in pixels.
         smallest: u32,
     },
+    /// A picture whose size the ablation without rescaling cannot hide in.
+    #[error(
+        "a picture of {}x{} cannot be cut into bicubic tiles: width and height have to be multiples of {} and {}", size.0, size.1, step.0, step.1
+    )]
+    PictureMultiple {
+        /// Its width and height in pixels.
+        size: (usize, usize),
+        /// What must divide them.
+        step: (usize, usize),
+    },
     /// A folder to go on from that has no weights for what is trained.
     #[error("there are no weights to go on from in '{0}': check --resume")]
     NothingToResume(PathBuf),
