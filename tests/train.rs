@@ -1,47 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `invmih-train` as users run it.
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
-fn invmih_train(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_invmih-train")).args(arguments).output().unwrap()
-}
-
-/// Output of a call that has to work.
-fn worked(arguments: &[&str]) -> (String, String) {
-    let output = invmih_train(arguments);
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-    assert!(output.status.success(), "{arguments:?}\n{stdout}{stderr}");
-    (stdout, stderr)
-}
-
-/// A call that has to fail; its last line has to contain all of some texts.
-fn refused(arguments: &[&str], texts: &[&str]) {
-    let output = invmih_train(arguments);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success(), "{arguments:?}");
-    let error = stderr.lines().last().unwrap();
-    assert!(error.starts_with("invmih-train: ") && !stderr.contains("panicked"), "{stderr}");
-    assert!(texts.iter().all(|text| error.contains(text)), "{texts:?} not in {error}");
-}
-
-/// Fills a folder with pictures of several kinds, each 40×32 unless it says otherwise.
-fn pictures(folder: &Path) {
-    let value = |x: u32, y: u32| [x * 6, y * 7, x * y % 256].map(|v| v as u8);
-    let rgb = image::RgbImage::from_fn(40, 32, |x, y| image::Rgb(value(x, y)));
-    for number in 0..5 {
-        image::imageops::huerotate(&rgb, 50 * number)
-            .save(folder.join(format!("{number}.png")))
-            .unwrap();
-    }
-    let grey = image::DynamicImage::ImageRgb8(rgb.clone()).into_luma16();
-    grey.save(folder.join("grey16.png")).unwrap();
-    image::imageops::thumbnail(&rgb, 8, 8).save(folder.join("tiny.png")).unwrap();
-    fs::write(folder.join("text.png"), "no picture").unwrap();
-}
+use program::{invmih_train, pictures, refused, worked};
 
 #[test]
 fn a_run_leaves_weights_that_info_describes() {
@@ -119,32 +85,4 @@ fn what_cannot_work_is_refused() {
         assert!(stderr.contains("invalid value") && !stderr.contains("panicked"), "{stderr}");
     }
     refused(&["info", &missing], &[&missing]);
-}
-
-#[test]
-fn evaluate_measures_the_pngs_that_it_leaves() {
-    let folder = tempfile::tempdir().unwrap();
-    let (images, out) = (folder.path().join("images"), folder.path().join("out"));
-    fs::create_dir(&images).unwrap();
-    pictures(&images);
-    fs::remove_file(images.join("text.png")).unwrap();
-    fs::remove_file(images.join("tiny.png")).unwrap();
-    let (stdout, _) = worked(&[
-        "evaluate",
-        "--images",
-        images.to_str().unwrap(),
-        "--out",
-        out.to_str().unwrap(),
-        "--secrets",
-        "4",
-        "--covers",
-        "1",
-    ]);
-    let row = stdout.lines().find(|line| line.starts_with("| images | 4 | cover |")).unwrap();
-    let psnr: f64 = row.split('|').nth(4).unwrap().trim().parse().unwrap();
-    let open = |path| image::open(path).unwrap().into_rgb8();
-    let stego = open(out.join("images/4/000/stego.png"));
-    let measured = gstinvmih::training::metrics::psnr(&open(images.join("0.png")), &stego);
-    assert!((psnr - measured).abs() < 0.01, "{row}, but {measured}");
-    assert!(out.join("images/4/000/revealed_03.png").is_file());
 }

@@ -13,6 +13,15 @@ pub fn snapshot(variables: &HashMap<String, Tensor>) -> HashMap<String, Tensor> 
     variables.iter().map(copied).collect()
 }
 
+/// Gives named variables other values.
+pub fn assign(variables: &HashMap<String, Tensor>, values: &HashMap<String, Tensor>) {
+    no_grad(|| {
+        for (name, variable) in variables {
+            variable.shallow_clone().copy_(&values[name]);
+        }
+    });
+}
+
 /// The averages of named variables.
 pub struct Average {
     averages: HashMap<String, Tensor>,
@@ -25,6 +34,11 @@ impl Average {
         Self { averages: snapshot(variables), updates: 0 }
     }
 
+    /// Goes on from averages that have had some updates.
+    pub fn resumed(averages: HashMap<String, Tensor>, updates: u64) -> Self {
+        Self { averages, updates }
+    }
+
     /// Moves each average towards its variable, faster at first so that the start is forgotten.
     pub fn update(&mut self, variables: &HashMap<String, Tensor>) {
         self.updates += 1;
@@ -35,6 +49,11 @@ impl Average {
                 let _ = average.lerp_(&variables[name], weight);
             }
         });
+    }
+
+    /// How often [`update`](Self::update) was called.
+    pub fn updates(&self) -> u64 {
+        self.updates
     }
 
     /// The averages, by the variables' names.

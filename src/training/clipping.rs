@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::divergence::median;
 
 /// Norms that the median is taken over.
@@ -14,7 +16,7 @@ const LARGEST: f64 = 1.0;
 const HOPELESS: f64 = 50.0;
 
 /// The norms of the last steps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Clip(VecDeque<f64>);
 
 impl Clip {

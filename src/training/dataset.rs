@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Photographs in memory, and random patches of them.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
@@ -13,6 +14,11 @@ use crate::pictures;
 /// Patches are taken at a random scale from here to 1, where the photograph is large enough: it
 /// adds scales and hides the grid of the photograph's own compression.
 const SMALLEST_SCALE: f64 = 0.6;
+
+/// One photograph in so many is held out for validation,
+const HELD_OUT_OF: usize = 20;
+/// and no more than a cover and its sixteen secrets take.
+const MOST_HELD_OUT: usize = 17;
 
 /// Photographs of at least a patch's size, decoded once and kept as bytes on the device.
 pub struct Photographs {
@@ -62,6 +68,32 @@ impl Photographs {
             });
         }
         Ok(Self { pictures, skipped })
+    }
+
+    /// Takes some photographs out, evenly spread and always the same: what is left is to be trained
+    /// on, they are to be measured on. Fewer than 20 photographs are too few to spare one: then it
+    /// is measured on the same that is trained on.
+    pub fn held_out(&mut self) -> Self {
+        let count = (self.pictures.len() / HELD_OUT_OF).min(MOST_HELD_OUT);
+        let shared = self.pictures.iter().map(Tensor::shallow_clone);
+        if count == 0 {
+            return Self { pictures: shared.collect(), skipped: Vec::new() };
+        }
+        // From the last, so that the places of those before stay as they are.
+        let places = (0..count).rev().map(|k| k * self.pictures.len() / count).collect::<Vec<_>>();
+        let pictures = places.into_iter().map(|place| self.pictures.remove(place)).collect();
+        Self { pictures, skipped: Vec::new() }
+    }
+
+    /// The middles of some photographs, counted round again past the last: as many ×3×size×size of
+    /// f32 in [0, 1].
+    pub fn middles(&self, places: Range<usize>, size: i64) -> Tensor {
+        let middle = |place: usize| {
+            let picture = &self.pictures[place % self.pictures.len()];
+            let (height, width) = (picture.size()[1], picture.size()[2]);
+            picture.narrow(1, (height - size) / 2, size).narrow(2, (width - size) / 2, size)
+        };
+        Tensor::stack(&places.map(middle).collect::<Vec<_>>(), 0).to_kind(Kind::Float) / 255.0
     }
 
     /// How many photographs there are.

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// Losses that the median is taken over.
 const WINDOW: usize = 101;
 /// Latest losses that are judged together: a few hard patches are no blow-up.
@@ -21,7 +23,7 @@ pub enum Verdict {
 }
 
 /// The losses of the last steps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Watch(VecDeque<f64>);
 
 impl Watch {

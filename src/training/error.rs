@@ -57,9 +57,29 @@ pub enum Error {
         /// The smallest side in pixels.
         smallest: u32,
     },
+    /// A picture whose size the ablation without rescaling cannot hide in.
+    #[error(
+        "a picture of {}x{} cannot be cut into bicubic tiles: width and height have to be multiples of {} and {}", size.0, size.1, step.0, step.1
+    )]
+    PictureMultiple {
+        /// Its width and height in pixels.
+        size: (usize, usize),
+        /// What must divide them.
+        step: (usize, usize),
+    },
     /// A folder to go on from that has no weights for what is trained.
     #[error("there are no weights to go on from in '{0}': check --resume")]
     NothingToResume(PathBuf),
+    /// A run's state that is cut short or of another make.
+    #[error(
+        "'{path}' cannot be used: {reason}; without that file a new schedule starts from the weights"
+    )]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with what was expected.
+        reason: String,
+    },
     /// A grid that has no rescaling to train.
     #[error(
         "grid 1x1 hides one picture as it is, there is no rescaling to train: choose a larger grid"

@@ -2,12 +2,15 @@
 //! Cover and secret quality, measured from the 8-bit PNGs on disk.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use image::RgbImage;
 use image::imageops::rotate90;
 
 use super::Error;
+use super::bicubic::BicubicModel;
 use super::metrics::{self, Quality};
+use super::sheet::Pair;
 use crate::network::{Frame, Grid, Model, Scrambler};
 use crate::pictures;
 
@@ -67,45 +70,89 @@ impl Scores {
     pub fn worst_rgb(&self) -> Quality {
         worst(&self.rgb)
     }
+
+    /// The lowest PSNR and the lowest SSIM of luma.
+    pub fn worst_luma(&self) -> Quality {
+        worst(&self.luma)
+    }
+}
+
+/// What a folder of pictures scores.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The folder's name.
+    pub images: String,
+    /// N.
+    pub secrets: u32,
+    /// Over all groups.
+    pub scores: SideScores,
 }
 
 /// Scores of covers and of secrets.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct SideScores {
     /// Each stego against its cover.
     pub cover: Scores,
     /// Each revealed secret against its original.
     pub secret: Scores,
 }
 
+/// What hides and reveals.
+pub enum Network {
+    /// The plugin's, with what scrambles if a passphrase was given.
+    Whole(Arc<Model>, Option<Scrambler>),
+    /// Bicubic tiles in place of the rescaling module: the ablation of Table 2.
+    Bicubic(BicubicModel),
+}
+
+impl Network {
+    fn conceal(&self, cover: &Frame, secrets: &[Frame]) -> Result<Frame, Error> {
+        match self {
+            Self::Whole(model, scrambler) => {
+                Ok(model.conceal(cover, &model.mosaic(secrets, scrambler.as_ref())?)?)
+            }
+            Self::Bicubic(model) => model.conceal(cover, secrets),
+        }
+    }
+
+    fn reveal(&self, stego: &Frame) -> Result<Vec<Frame>, Error> {
+        match self {
+            Self::Whole(model, scrambler) => Ok(model.reveal(stego, scrambler.as_ref())?),
+            Self::Bicubic(model) => model.reveal(stego),
+        }
+    }
+}
+
 /// Conceals and reveals a group as a user does: the stego is saved to `folder` as stego.png and
 /// read back, the revealed secrets as revealed_00.png and on. Secrets of another size than the
-/// cover are turned and stretched to it first, as the comparison then is.
+/// cover are turned and stretched to it first, as the comparison then is. Returns cover and stego,
+/// then each secret and what was revealed of it.
 ///
 /// # Errors
-/// [`Error::Picture`], [`Error::Io`], [`Error::Network`].
+/// [`Error::Picture`], [`Error::Io`], [`Error::Network`], [`Error::PictureMultiple`].
 pub fn measure(
-    model: &Model,
-    scrambler: Option<&Scrambler>,
+    network: &Network,
     group: &Group,
     folder: &Path,
-    report: &mut Report,
-) -> Result<(), Error> {
+    scores: &mut SideScores,
+) -> Result<(Pair, Vec<Pair>), Error> {
     std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.into(), source })?;
     let cover = read(&group.cover)?;
     check_size(&group.cover, &cover)?;
     let secrets = group.secrets.iter().map(|file| fitted(read(file)?, &cover));
     let secrets = secrets.collect::<Result<Vec<Frame>, Error>>()?;
-    let stego =
-        model.conceal(&Frame::try_from(cover.clone())?, &model.mosaic(&secrets, scrambler)?)?;
+    let stego = network.conceal(&Frame::try_from(cover.clone())?, &secrets)?;
     let stego = saved(stego, &folder.join("stego.png"))?;
-    report.cover.add(&cover, &stego);
-    let revealed = model.reveal(&Frame::try_from(stego)?, scrambler)?;
+    scores.cover.add(&cover, &stego);
+    let revealed = network.reveal(&Frame::try_from(stego.clone())?)?;
+    let mut pairs = Vec::with_capacity(secrets.len());
     for (u, (secret, revealed)) in secrets.into_iter().zip(revealed).enumerate() {
-        let revealed = saved(revealed, &folder.join(format!("revealed_{u:02}.png")))?;
-        report.secret.add(&RgbImage::try_from(secret)?, &revealed);
+        let received = saved(revealed, &folder.join(format!("revealed_{u:02}.png")))?;
+        let original = RgbImage::try_from(secret)?;
+        scores.secret.add(&original, &received);
+        pairs.push(Pair { original, received });
     }
-    Ok(())
+    Ok((Pair { original: cover, received: stego }, pairs))
 }
 
 /// SSIM needs its whole window.

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Training and evaluation. Knows no GStreamer.
 
+pub mod adam;
 pub mod average;
 pub mod benchmark;
+pub mod bicubic;
 pub mod clipping;
+pub mod curves;
 pub mod dataset;
 pub mod divergence;
 mod error;
@@ -11,9 +14,17 @@ pub mod evaluation;
 pub mod losses;
 pub mod metrics;
 pub mod modules;
+pub mod objective;
+mod plot;
 pub mod preset;
+mod progress;
+pub mod published;
+pub mod report;
 pub mod run;
 pub mod schedule;
+pub mod sheet;
+pub mod state;
 pub mod trainer;
+pub mod validation;
 
 pub use error::Error;

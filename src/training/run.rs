@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What a training run is told and what it reports.
 
+use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use super::Error;
 use super::losses::Weights;
 use super::modules::Blocks;
 use super::schedule::{Budget, Shape};
+use super::validation::Score;
 use crate::network::Grid;
 
 /// Which modules a run trains (paper, section 3.1: each alone, then jointly).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Hiding alone, on bicubic mosaics.
     Hiding,
@@ -22,10 +26,23 @@ pub enum Stage {
     Joint,
 }
 
-/// All that a run is told.
+/// `hiding`, `rescaling`, `joint`.
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hiding => "hiding",
+            Self::Rescaling => "rescaling",
+            Self::Joint => "joint",
+        })
+    }
+}
+
+/// All that a stage of a run is told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which modules are trained.
+    /// All stages of the run in their order.
+    pub stages: Vec<Stage>,
+    /// The stage at hand: which modules are trained.
     pub stage: Stage,
     /// Grids; one is drawn each step.
     pub grids: Vec<Grid>,
@@ -70,6 +87,15 @@ impl Config {
     }
 }
 
+/// What a run tells while it goes on.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A step was taken.
+    Step(Report),
+    /// The averaged weights were measured on the photographs held out.
+    Validation(Vec<Score>),
+}
+
 /// A run's state after a step, for display.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
@@ -85,7 +111,7 @@ pub struct Report {
     pub cover: f64,
     /// Running mean of the recovered secrets' PSNR in dB; the mosaic's while hiding is trained alone.
     pub secret: f64,
-    /// Cover pixels a second since the start.
+    /// Cover pixels a second since the stage began or was gone on with.
     pub pixels_per_second: f64,
     /// Steps left out because their loss was not finite.
     pub skipped: u64,
@@ -100,6 +126,7 @@ mod tests {
     #[test]
     fn grids_that_cannot_be_trained_are_refused() {
         let config = |grid: &str, patch| Config {
+            stages: vec![Stage::Joint],
             stage: Stage::Joint,
             grids: vec![grid.parse().unwrap()],
             blocks: Blocks { hiding: 1, rescaling: 1 },

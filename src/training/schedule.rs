@@ -39,19 +39,31 @@ pub struct Schedule {
     peak: f64,
     budget: Budget,
     started: Instant,
+    /// Share of the budget spent and steps taken before that.
+    before: (f64, u64),
 }
 
 impl Schedule {
     /// A schedule that starts now.
     pub fn new(shape: Shape, peak: f64, budget: Budget) -> Self {
-        Self { shape, peak, budget, started: Instant::now() }
+        Self { shape, peak, budget, started: Instant::now(), before: (0.0, 0) }
+    }
+
+    /// The same from here on, where `progress` was spent in `step` steps before.
+    pub fn resumed(self, progress: f64, step: u64) -> Self {
+        Self { before: (progress, step), ..self }
     }
 
     /// Share of the budget spent after `step` steps; 1 and more is the end.
     pub fn progress(&self, step: u64) -> f64 {
+        let (spent, taken) = self.before;
         match self.budget {
-            Budget::Time(time) => self.started.elapsed().as_secs_f64() / time.as_secs_f64(),
-            Budget::Steps(steps) => step as f64 / steps as f64,
+            Budget::Time(time) => spent + self.started.elapsed().div_duration_f64(time),
+            Budget::Steps(steps) => {
+                // In whole steps, so that an unbroken run has the very same rates.
+                let spent = (spent * steps as f64).round() as u64;
+                (spent + step - taken) as f64 / steps as f64
+            }
         }
     }
 
@@ -89,6 +101,16 @@ mod tests {
         assert_eq!(schedule.rate(schedule.progress(300)), 2.0);
         assert!((schedule.rate(schedule.progress(700)) - 1.0).abs() < 1e-12);
         assert!(schedule.rate(schedule.progress(1000)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_resumed_schedule_goes_on_where_it_stood() {
+        let schedule = Schedule::new(Shape::Cosine, 2.0, Budget::Steps(7));
+        let resumed = schedule.resumed(schedule.progress(3), 3);
+        assert!((3..=7).all(|step| resumed.progress(step) == schedule.progress(step)));
+        // The share counts where the budget is another.
+        let shorter = Schedule::new(Shape::Cosine, 2.0, Budget::Steps(100)).resumed(0.5, 1000);
+        assert_eq!(shorter.progress(1025), 0.75);
     }
 
     #[test]

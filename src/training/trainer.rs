@@ -1,53 +1,48 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The training loop: one optimizer over all modules, the stego quantised before reveal, z = 0.
+//! The training loop: one optimizer over all modules, checkpoints, validations and curves.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tch::nn::{Adam, Optimizer, OptimizerConfig};
-use tch::{Tensor, no_grad};
+use tch::Tensor;
 
 use super::Error;
-use super::average::{Average, snapshot};
-use super::clipping::Clip;
+use super::adam::{Adam, gradients, norm};
+use super::average::{Average, assign, snapshot};
+use super::curves::Curves;
 use super::dataset::Photographs;
-use super::divergence::{Verdict, Watch};
-use super::losses::{Passage, bicubic_tiles, psnr};
+use super::divergence::Verdict;
 use super::modules::Modules;
-use super::run::{Config, Report, Stage};
+use super::objective::{Batch, Objective};
+use super::progress::{Progress, report_points, score_points};
+use super::run::{Config, Event, Stage};
 use super::schedule::Schedule;
-use crate::network::decomposition::Decomposition;
-use crate::network::mosaic::{cut, splice};
-use crate::network::passphrase::Key;
-use crate::network::quantisation::quantise;
-use crate::network::rescaling::Rescaling;
-use crate::network::scrambling::Scrambling;
-use crate::network::{Grid, Precision, caught};
+use super::state::{Standing, State};
+use super::validation::{Score, Validation};
+use crate::network::{Grid, caught};
 
-/// Deviation of the noise, in [0, 1], that stands for hiding while rescaling is trained alone: 40 dB.
-const JITTER: f64 = 0.01;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
+/// Steps from one point of the curves to the next.
+const POINT_EVERY: u64 = 10;
 const MOST_SETBACKS: usize = 5;
 
-/// A run.
+/// A stage of a run.
 pub struct Trainer<'a> {
     config: Config,
     photographs: &'a Photographs,
     modules: Modules,
     variables: HashMap<String, Tensor>,
     average: Average,
-    optimizer: Optimizer,
-    clip: Clip,
-    wavelet: Decomposition,
-    precision: Precision,
-    rng: StdRng,
+    adam: Adam,
+    objective: Objective,
+    validation: Validation,
+    standing: Standing,
 }
 
 impl<'a> Trainer<'a> {
-    /// Prepares a run, going on from the weights in the folders `resume`, the first that has them.
+    /// Prepares a stage, going on from the weights in the folders `resume`, the first that has them.
     ///
     /// # Errors
     /// [`Error::Patch`] and [`Error::NoRescaling`] for a grid that does not fit, those of
@@ -55,6 +50,7 @@ impl<'a> Trainer<'a> {
     pub fn new(
         config: Config,
         photographs: &'a Photographs,
+        held_out: &Photographs,
         resume: &[PathBuf],
     ) -> Result<Self, Error> {
         config.check()?;
@@ -64,205 +60,155 @@ impl<'a> Trainer<'a> {
         let modules = Modules::new(hiding, rescaled, config.blocks, config.device);
         modules.resume(resume)?;
         let variables = modules.store.variables();
-        let optimizer = Adam::default()
-            .beta2(0.99)
-            .build(&modules.store, config.rate)
-            .map_err(crate::network::Error::from)?;
         Ok(Self {
             average: Average::new(&variables),
-            wavelet: Decomposition::haar(config.device),
-            precision: Precision::best(config.device),
-            rng: StdRng::seed_from_u64(config.seed),
+            adam: Adam::default(),
+            objective: Objective::new(&config),
+            validation: Validation::new(&config, held_out),
+            standing: Standing::default(),
             config,
             photographs,
             modules,
             variables,
-            optimizer,
-            clip: Clip::default(),
         })
     }
 
-    /// Trains until the budget is spent or `report`, called after each step, breaks off; writes the
-    /// averaged weights every two minutes and at the end.
+    /// Goes on where a run that was broken off stood, on the same curve.
     ///
     /// # Errors
-    /// [`Error::Network`] if a checkpoint cannot be written or libtorch fails, [`Error::Diverged`].
-    pub fn run(&mut self, report: impl FnMut(&Report) -> ControlFlow<()>) -> Result<(), Error> {
-        caught(|| self.descend_until_spent(report))
+    /// [`Error::State`] for a state that lacks a tensor or has one of another shape.
+    pub fn restore(&mut self, state: &State) -> Result<(), Error> {
+        let device = self.config.device;
+        let averages = state.complete("average", &self.variables, device)?;
+        assign(&self.variables, &state.complete("variable", &self.variables, device)?);
+        self.average = Average::resumed(averages, state.average_updates());
+        let moved = state.adam_steps();
+        let moving = self.variables.iter().filter(|(name, _)| moved.contains_key(*name));
+        let moving = moving.map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
+        self.adam = Adam {
+            first: state.complete("first", &moving, device)?,
+            second: state.complete("second", &moving, device)?,
+            steps: moved.clone(),
+        };
+        self.standing = state.standing().clone();
+        Ok(())
+    }
+
+    /// Trains until the budget is spent or `tell`, called after each step and validation, breaks
+    /// off. Writes the averaged weights and the run's state at the start, every two minutes and
+    /// when broken off; the weights alone when the budget is spent.
+    ///
+    /// # Errors
+    /// [`Error::Network`] and [`Error::Io`] if something cannot be written, [`Error::Network`] if
+    /// libtorch fails, [`Error::Diverged`].
+    pub fn run(&mut self, tell: impl FnMut(Event) -> ControlFlow<()>) -> Result<(), Error> {
+        caught(|| self.descend_until_spent(tell))
     }
 
     fn descend_until_spent(
         &mut self,
-        mut report: impl FnMut(&Report) -> ControlFlow<()>,
+        mut tell: impl FnMut(Event) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let mut schedule = Schedule::new(self.config.shape, self.config.rate, self.config.budget);
-        let (started, mut saved) = (Instant::now(), Instant::now());
-        let (mut watch, mut setbacks, mut skipped) = (Watch::default(), 0, 0);
+        self.checkpoint()?;
+        let mut curves = Curves::create(&self.config.out, &self.config.stage.to_string())?;
+        let mut schedule = self.schedule();
+        let mut saved = Instant::now();
         let mut good = snapshot(&self.variables);
-        let mut mean: Option<[f64; 3]> = None;
-        let pixels = (self.config.batch as i64 * self.config.patch.pow(2)) as f64;
-        let mut step = 0;
-        loop {
-            let progress = schedule.progress(step);
-            if progress >= 1.0 {
-                break;
+        let mut progress = Progress::new(&self.config, self.standing.step);
+        while self.standing.progress < 1.0 {
+            let rate = schedule.rate(self.standing.progress);
+            let values = self.step(rate, &mut schedule, &good)?;
+            self.standing.step += 1;
+            self.standing.progress = schedule.progress(self.standing.step);
+            let report = progress.report(&self.standing, rate, values);
+            if report.step.is_multiple_of(POINT_EVERY) {
+                curves.add(report.step, &report_points(self.config.stage, &report))?;
             }
-            self.optimizer.set_lr(schedule.rate(progress));
-            let (loss, cover, secret) = self.loss();
-            let value = loss.double_value(&[]);
-            match watch.judge(value) {
-                Verdict::Step => self.descend(&loss),
-                Verdict::Skip => skipped += 1,
-                Verdict::GoBack => {
-                    setbacks += 1;
-                    if setbacks > MOST_SETBACKS {
-                        return Err(Error::Diverged(setbacks));
-                    }
-                    self.restore(&good);
-                    schedule.halve();
-                }
-            }
-            step += 1;
-            if value.is_finite() {
-                mean = Some(running(mean, [value, cover, secret]));
-            }
-            let [loss, cover, secret] = mean.unwrap_or([f64::NAN; 3]);
-            let go_on = report(&Report {
-                step,
-                progress: schedule.progress(step),
-                rate: schedule.rate(progress),
-                loss,
-                cover,
-                secret,
-                pixels_per_second: step as f64 * pixels / started.elapsed().as_secs_f64(),
-                skipped,
-                setbacks,
-            });
-            if go_on.is_break() {
-                break;
+            if tell(Event::Step(report)).is_break() {
+                return self.checkpoint();
             }
             if saved.elapsed() > CHECKPOINT_EVERY {
-                self.modules.save(&self.config.out, self.average.tensors())?;
+                self.checkpoint()?;
                 good = snapshot(&self.variables);
                 saved = Instant::now();
+            }
+            if self.validation.is_due() || self.standing.progress >= 1.0 {
+                let scores = self.validate();
+                curves.add(report.step, &score_points(self.config.stage, &scores))?;
+                if tell(Event::Validation(scores)).is_break() {
+                    return self.checkpoint();
+                }
             }
         }
         self.modules.save(&self.config.out, self.average.tensors())
     }
 
-    /// Loss, cover PSNR and secret PSNR of a random batch.
-    fn loss(&mut self) -> (Tensor, f64, f64) {
-        let grid = self.config.grids[self.rng.random_range(0..self.config.grids.len())];
-        match self.config.stage {
-            Stage::Hiding => self.hiding_loss(grid),
-            Stage::Rescaling => self.rescaling_loss(grid),
-            Stage::Joint => self.joint_loss(grid),
+    /// What is left of the rate's curve.
+    fn schedule(&self) -> Schedule {
+        let Config { shape, rate, budget, .. } = self.config;
+        let Standing { progress, step, setbacks, .. } = self.standing;
+        let mut schedule = Schedule::new(shape, rate, budget).resumed(progress, step);
+        (0..setbacks).for_each(|_| schedule.halve());
+        schedule
+    }
+
+    /// Loss, cover PSNR and secret PSNR of a step's batch; descends, or goes back to the last good
+    /// values.
+    fn step(
+        &mut self,
+        rate: f64,
+        schedule: &mut Schedule,
+        good: &HashMap<String, Tensor>,
+    ) -> Result<[f64; 3], Error> {
+        let batch = Batch::random(&self.config, self.photographs, self.standing.step);
+        let outcome = self.objective.outcome(&self.modules, &batch);
+        let value = outcome.loss.double_value(&[]);
+        match self.standing.watch.judge(value) {
+            Verdict::Step => self.descend(&outcome.loss, rate),
+            Verdict::Skip => self.standing.skipped += 1,
+            Verdict::GoBack => {
+                self.standing.setbacks += 1;
+                if self.standing.setbacks > MOST_SETBACKS {
+                    return Err(Error::Diverged(self.standing.setbacks));
+                }
+                assign(&self.variables, good);
+                schedule.halve();
+            }
         }
-    }
-
-    fn hiding_loss(&mut self, grid: Grid) -> (Tensor, f64, f64) {
-        let mosaic = splice(&bicubic_tiles(&self.secrets(grid), grid).clamp(0.0, 1.0), grid);
-        let passage = self.passage(mosaic);
-        let loss = self.config.weights.hiding(&passage, &self.wavelet);
-        let secret = psnr(&passage.mosaic, &passage.recovered_mosaic);
-        (loss, psnr(&passage.cover, &passage.stego), secret)
-    }
-
-    fn rescaling_loss(&mut self, grid: Grid) -> (Tensor, f64, f64) {
-        // Each secret is rescaled by itself: a batch need not fill a mosaic.
-        let Config { batch, patch, .. } = self.config;
-        let secrets = self.photographs.patches(batch, patch, &mut self.rng);
-        let tiles = self.rescaling(grid).downscale(&secrets, self.precision);
-        let received = &tiles + tiles.randn_like() * JITTER;
-        let recovered = self.rescaling(grid).upscale(&received, self.precision);
-        let loss = self.config.weights.rescaling(&secrets, &recovered, &tiles, grid);
-        (loss, f64::NAN, psnr(&secrets, &recovered))
-    }
-
-    fn joint_loss(&mut self, grid: Grid) -> (Tensor, f64, f64) {
-        let secrets = self.secrets(grid);
-        let tiles = self.rescaling(grid).downscale(&secrets, self.precision);
-        let passage = self.passage(splice(&tiles, grid));
-        let received = cut(&passage.recovered_mosaic, grid);
-        let recovered = self.rescaling(grid).upscale(&received, self.precision);
-        let weights = self.config.weights;
-        let loss = weights.hiding(&passage, &self.wavelet)
-            + weights.rescaling(&secrets, &recovered, &tiles, grid);
-        (loss, psnr(&passage.cover, &passage.stego), psnr(&secrets, &recovered))
-    }
-
-    /// A mosaic through conceal, an 8-bit file and reveal; half of the time scrambled on the way,
-    /// so that a passphrase costs little.
-    fn passage(&mut self, mosaic: Tensor) -> Passage {
-        let Config { batch, patch, device, .. } = self.config;
-        let cover = self.photographs.patches(batch, patch, &mut self.rng);
-        let scrambling = self.rng.random::<bool>().then(|| {
-            let key = Key::from_bytes(self.rng.random());
-            Scrambling::new(&key, patch as usize, patch as usize, device)
-        });
-        let hiding = self.modules.hiding.as_ref().expect("this stage has a hiding module");
-        let hidden = match &scrambling {
-            Some(scrambling) => scrambling.scramble(&mosaic),
-            None => mosaic.shallow_clone(),
-        };
-        let concealed = hiding.conceal(&cover, &hidden, self.precision);
-        let stego = quantise(&concealed);
-        let recovered = hiding.reveal(&stego, self.precision);
-        let recovered_mosaic = match &scrambling {
-            Some(scrambling) => scrambling.unscramble(&recovered),
-            None => recovered,
-        };
-        Passage { cover, concealed, stego, mosaic, recovered_mosaic }
-    }
-
-    /// B·N×3×H×W patches.
-    fn secrets(&mut self, grid: Grid) -> Tensor {
-        let Config { batch, patch, .. } = self.config;
-        self.photographs.patches(batch * grid.secrets(), patch, &mut self.rng)
-    }
-
-    fn rescaling(&self, grid: Grid) -> &Rescaling {
-        let (_, module) = self
-            .modules
-            .rescaling
-            .iter()
-            .find(|(own, _)| *own == grid)
-            .expect("this stage has a rescaling module for each grid");
-        module
+        Ok([value, outcome.cover, outcome.secret])
     }
 
     /// One step along the clipped gradient.
-    fn descend(&mut self, loss: &Tensor) {
-        self.optimizer.zero_grad();
-        loss.backward();
-        let norm = self.gradient_norm();
-        if let Some(limit) = self.clip.limit(norm) {
-            self.optimizer.clip_grad_norm(limit);
-            self.optimizer.step();
+    fn descend(&mut self, loss: &Tensor, rate: f64) {
+        let gradients = gradients(loss, &self.variables);
+        let norm = norm(&gradients);
+        if let Some(limit) = self.standing.clip.limit(norm) {
+            // The norm of no gradient is 0, and that asks for no scaling.
+            let scale = if norm > limit { limit / norm } else { 1.0 };
+            self.adam.step(&self.variables, &gradients, rate, scale);
             self.average.update(&self.variables);
         }
     }
 
-    /// The norm of all gradients together.
-    fn gradient_norm(&self) -> f64 {
-        let gradients = self.variables.values().map(Tensor::grad).filter(Tensor::defined);
-        let norms: Vec<_> = gradients.map(|gradient| gradient.norm()).collect();
-        Tensor::stack(&norms, 0).norm().double_value(&[])
+    /// Measures the averaged weights.
+    fn validate(&mut self) -> Vec<Score> {
+        let values = snapshot(&self.variables);
+        assign(&self.variables, self.average.tensors());
+        let scores = self.validation.measure(&self.objective, &self.modules);
+        assign(&self.variables, &values);
+        scores
     }
 
-    fn restore(&mut self, values: &HashMap<String, Tensor>) {
-        no_grad(|| {
-            for (name, variable) in &mut self.variables {
-                variable.copy_(&values[name]);
-            }
-        });
+    fn checkpoint(&self) -> Result<(), Error> {
+        self.modules.save(&self.config.out, self.average.tensors())?;
+        let (steps, updates) = (self.adam.steps.clone(), self.average.updates());
+        let mut state = State::new(&self.config, self.standing.clone(), steps, updates);
+        state.put("variable", &self.variables);
+        state.put("average", self.average.tensors());
+        state.put("first", &self.adam.first);
+        state.put("second", &self.adam.second);
+        state.save(&self.config.out)
     }
-}
-
-/// Mean over about the last fifty steps.
-fn running(mean: Option<[f64; 3]>, values: [f64; 3]) -> [f64; 3] {
-    let Some(mean) = mean else { return values };
-    std::array::from_fn(|k| mean[k] + 0.02 * (values[k] - mean[k]))
 }
 
 #[cfg(test)]
@@ -280,6 +226,7 @@ mod tests {
 
     fn config(out: &Path, stage: Stage) -> Config {
         Config {
+            stages: vec![stage],
             stage,
             grids: vec![Grid::new(2, 2).unwrap(), Grid::new(3, 2).unwrap()],
             blocks: Blocks { hiding: 2, rescaling: 1 },
@@ -302,17 +249,27 @@ mod tests {
         Photographs::load(&[folder.into()], 24, Device::Cpu, &progress).unwrap()
     }
 
+    /// Breaks a run off after some steps.
+    fn stop_after(steps: u64) -> impl FnMut(Event) -> ControlFlow<()> {
+        move |event| match event {
+            Event::Step(report) if report.step == steps => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
     #[test]
     fn every_parameter_of_every_module_moves() {
         let folder = tempfile::tempdir().unwrap();
         let (photographs, config) =
             (photographs(folder.path()), config(folder.path(), Stage::Joint));
-        let mut trainer = Trainer::new(config, &photographs, &[]).unwrap();
+        let mut trainer = Trainer::new(config, &photographs, &photographs, &[]).unwrap();
         let before = snapshot(&trainer.variables);
         let mut steps = 0;
         trainer
-            .run(|report| {
-                steps = report.step;
+            .run(|event| {
+                if let Event::Step(report) = event {
+                    steps = report.step;
+                }
                 ControlFlow::Continue(())
             })
             .unwrap();
@@ -327,19 +284,34 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (photographs, config) =
             (photographs(folder.path()), config(folder.path(), Stage::Joint));
-        let mut first = Trainer::new(config.clone(), &photographs, &[]).unwrap();
-        let mut steps = 0;
-        let stop_early = |report: &Report| {
-            steps = report.step;
-            if steps == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        first.run(stop_early).unwrap();
-        assert_eq!(steps, 5);
+        let mut first = Trainer::new(config.clone(), &photographs, &photographs, &[]).unwrap();
+        first.run(stop_after(5)).unwrap();
         let folders = ["nowhere".into(), folder.path().into()];
-        let second = Trainer::new(config, &photographs, &folders).unwrap();
+        let second = Trainer::new(config, &photographs, &photographs, &folders).unwrap();
         for (name, average) in first.average.tensors() {
             let half = average.to_kind(Kind::Half).to_kind(Kind::Float);
             assert_eq!(second.variables[name], half, "{name}");
         }
+    }
+
+    #[test]
+    fn a_state_of_another_run_does_not_fit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (photographs, config) =
+            (photographs(folder.path()), config(folder.path(), Stage::Hiding));
+        let mut trainer = Trainer::new(config.clone(), &photographs, &photographs, &[]).unwrap();
+        trainer.run(stop_after(1)).unwrap();
+        let state = State::open(folder.path()).unwrap().unwrap();
+        let other = |change: fn(&mut Config)| {
+            let mut other = config.clone();
+            change(&mut other);
+            other
+        };
+        assert!(state.fits(&other(|config| config.rate = 1.0)));
+        assert!(!state.fits(&other(|config| config.blocks.hiding = 3)));
+        assert!(!state.fits(&other(|config| config.grids.truncate(1))));
+        assert!(!state.fits(&other(|config| config.stages.push(Stage::Joint))));
+        State::remove(folder.path()).unwrap();
+        assert!(State::open(folder.path()).unwrap().is_none());
     }
 }

@@ -2,14 +2,17 @@
 //! `invmih-train evaluate`.
 
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use gstinvmih::network::{Grid, Model, Scrambler, device};
+use gstinvmih::network::{Device, Grid, Model, Scrambler, device};
 use gstinvmih::training::Error;
+use gstinvmih::training::bicubic::BicubicModel;
 use gstinvmih::training::dataset::picture_files;
-use gstinvmih::training::evaluation::{self, Scores};
+use gstinvmih::training::evaluation::{Measured, Network, Scores, SideScores, groups, measure};
+use gstinvmih::training::report::ReportFiles;
+use gstinvmih::training::sheet;
 
 use crate::terminal::{progress_bar, set_threads};
 
@@ -27,12 +30,20 @@ pub struct EvaluateArgs {
     /// Folder for the PNGs of stegos and revealed secrets.
     #[arg(long)]
     out: PathBuf,
+    /// File for a report in Markdown, beside others' figures; plots and contact sheets go to the
+    /// folder of its name.
+    #[arg(long, value_name = "FILE.md")]
+    report: Option<PathBuf>,
     /// Stop after this many covers of each folder; all by default.
     #[arg(long)]
     covers: Option<usize>,
     /// Passphrase that scrambles what is hidden; none by default.
     #[arg(long)]
     passphrase: Option<String>,
+    /// Folder of hiding weights to measure with tiles made by the bicubic filter, in place of the
+    /// rescaling module (the paper's Table 2).
+    #[arg(long, value_name = "MODELS", conflicts_with_all = ["models", "passphrase"])]
+    bicubic: Option<PathBuf>,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -41,40 +52,75 @@ pub struct EvaluateArgs {
     threads: Option<NonZeroU16>,
 }
 
-/// Prints a table of Markdown, a row for each folder, number of secrets and kind of picture.
+/// Prints a table of Markdown, a row for each folder, number of secrets and kind of picture; writes
+/// the report if one was asked for.
 pub fn evaluate(args: EvaluateArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
-    let scrambler = Scrambler::optional(args.passphrase.as_deref())?;
+    let report = args.report.as_deref().map(ReportFiles::create).transpose()?;
     println!(
         "| images | N | picture | PSNR RGB | SSIM RGB | PSNR Y | SSIM Y | worst PSNR RGB | worst SSIM RGB |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
-    for folder in &args.images {
-        let files = picture_files(folder)?;
+    let mut measured = Vec::new();
+    for (place, folder) in args.images.iter().enumerate() {
         for &secrets in &args.secrets {
-            let grid = Grid::for_secrets(secrets)?;
-            let model = Model::open(args.models.as_deref(), grid, device)?;
-            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let groups: Vec<_> = evaluation::groups(&files, grid)?
-                .into_iter()
-                .take(args.covers.unwrap_or(usize::MAX))
-                .collect();
-            let progress = progress_bar("{msg} [{bar:30}] {pos}/{len}, {eta} left");
-            progress.set_length(groups.len() as u64);
-            progress.set_message(format!("{name}, {secrets} secrets"));
-            let mut report = evaluation::Report::default();
-            for (k, group) in groups.iter().enumerate() {
-                let out = args.out.join(&name).join(format!("{secrets}")).join(format!("{k:03}"));
-                evaluation::measure(&model, scrambler.as_ref(), group, &out, &mut report)?;
-                progress.inc(1);
-            }
-            progress.finish_and_clear();
-            print_scores(&name, secrets, "cover", &report.cover);
-            print_scores(&name, secrets, "secret", &report.secret);
+            // One sheet for each number of secrets, of the first folder.
+            let sheet = report.as_ref().filter(|_| place == 0).map(|report| report.sheet(secrets));
+            let entry = measure_folder(&args, device, folder, secrets, sheet.as_deref())?;
+            print_scores(&entry.images, secrets, "cover", &entry.scores.cover);
+            print_scores(&entry.images, secrets, "secret", &entry.scores.secret);
+            measured.push(entry);
         }
     }
-    Ok(())
+    match report {
+        Some(report) => report.write(&command(), &measured),
+        None => Ok(()),
+    }
+}
+
+/// Measures the groups of a folder; the first one also goes to a contact sheet.
+fn measure_folder(
+    args: &EvaluateArgs,
+    device: Device,
+    folder: &Path,
+    secrets: u32,
+    sheet: Option<&Path>,
+) -> Result<Measured, Error> {
+    let grid = Grid::for_secrets(secrets)?;
+    let network = network(args, grid, device)?;
+    let images = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut groups = groups(&picture_files(folder)?, grid)?;
+    groups.truncate(args.covers.unwrap_or(usize::MAX));
+    let progress = progress_bar("{msg} [{bar:30}] {pos}/{len}, {eta} left");
+    progress.set_length(groups.len() as u64);
+    progress.set_message(format!("{images}, {secrets} secrets"));
+    let mut scores = SideScores::default();
+    for (k, group) in groups.iter().enumerate() {
+        let out = args.out.join(&images).join(format!("{secrets}")).join(format!("{k:03}"));
+        let (cover, revealed) = measure(&network, group, &out, &mut scores)?;
+        if let Some(path) = sheet.filter(|_| k == 0) {
+            let failed = |source| Error::Picture { path: path.into(), source };
+            sheet::draw(&cover, &revealed).save(path).map_err(failed)?;
+        }
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    Ok(Measured { images, secrets, scores })
+}
+
+fn network(args: &EvaluateArgs, grid: Grid, device: Device) -> Result<Network, Error> {
+    if let Some(folder) = &args.bicubic {
+        return Ok(Network::Bicubic(BicubicModel::open(folder, grid, device)?));
+    }
+    let scrambler = Scrambler::optional(args.passphrase.as_deref())?;
+    Ok(Network::Whole(Model::open(args.models.as_deref(), grid, device)?, scrambler))
+}
+
+/// This program's call, as it was typed.
+fn command() -> String {
+    let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    arguments.collect::<Vec<_>>().join(" ")
 }
 
 fn print_scores(images: &str, secrets: u32, picture: &str, scores: &Scores) {

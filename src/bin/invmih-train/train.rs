@@ -18,9 +18,11 @@ use gstinvmih::training::dataset::Photographs;
 use gstinvmih::training::losses::Weights;
 use gstinvmih::training::modules::{Blocks, check_folders};
 use gstinvmih::training::preset::Preset;
-use gstinvmih::training::run::{Config, Report, Stage};
+use gstinvmih::training::run::{Config, Event, Report, Stage};
 use gstinvmih::training::schedule::Budget;
+use gstinvmih::training::state::State;
 use gstinvmih::training::trainer::Trainer;
+use gstinvmih::training::validation::Score;
 
 use crate::terminal::{progress_bar, set_threads};
 
@@ -29,7 +31,7 @@ pub struct TrainArgs {
     /// Folders of photographs (PNG, JPEG).
     #[arg(long, required = true, num_args = 1..)]
     images: Vec<PathBuf>,
-    /// Folder for the weights.
+    /// Folder for the weights, the curves (TensorBoard) and an unfinished run's state.
     #[arg(long)]
     out: PathBuf,
     /// Grids to train, ROWSxCOLUMNS; one is drawn each step.
@@ -47,7 +49,8 @@ pub struct TrainArgs {
     /// Budget in steps, instead of minutes.
     #[arg(long)]
     steps: Option<NonZeroU64>,
-    /// Folder of weights to go on from; modules without a file there start fresh.
+    /// Folder of a run to go on with: where it stood if it was broken off, else anew from its
+    /// weights; modules without a file there start fresh.
     #[arg(long)]
     resume: Option<PathBuf>,
     /// InvBlocks of the hiding module.
@@ -124,33 +127,60 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
     std::fs::create_dir_all(&args.out)
         .map_err(|source| Error::Io { path: args.out.clone(), source })?;
     check_folders(&args.out, args.resume.as_deref())?;
-    let photographs = load(&args, device)?;
+    let mut photographs = load(&args, device)?;
+    let held_out = photographs.held_out();
     println!(
-        "{} photographs, device {device:?}, convolutions in {:?}",
+        "{} photographs, {} to validate, device {device:?}, convolutions in {:?}",
         photographs.len(),
+        held_out.len(),
         Precision::best(device)
     );
     let stopped = stop_on_ctrl_c();
     let mut resume: Vec<_> = args.resume.iter().cloned().collect();
-    for (stage, share) in stages(&args) {
-        println!("{stage:?}");
+    let mut state = unfinished(&args, device)?;
+    let first = state.as_ref().map(State::stage);
+    for (stage, share) in
+        stages(&args).into_iter().skip_while(|(s, _)| first.is_some_and(|first| first != *s))
+    {
+        let config = config(&args, device, stage, share);
+        let mut trainer = Trainer::new(config, &photographs, &held_out, &resume)?;
+        match state.take() {
+            Some(state) => {
+                trainer.restore(&state)?;
+                println!("{stage}, going on after step {}", state.standing().step);
+            }
+            None => println!("{stage}"),
+        }
         let progress = progress_bar("{percent}% [{bar:30}] {eta} left, {msg}");
         progress.set_length(1000);
-        let config = config(&args, device, stage, share);
-        Trainer::new(config, &photographs, &resume)?.run(|report| {
-            show(report, &progress);
+        trainer.run(|event| {
+            show(&event, &progress);
             if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         progress.finish();
         if stopped() {
-            break;
+            println!("broken off; --resume {} goes on", args.out.display());
+            return Ok(());
         }
         if !resume.contains(&args.out) {
             resume.insert(0, args.out.clone());
         }
     }
+    State::remove(&args.out)?;
     println!("weights written to {}", args.out.display());
     Ok(())
+}
+
+/// The state to go on from, if the folder has that of the same run, not yet finished.
+fn unfinished(args: &TrainArgs, device: Device) -> Result<Option<State>, Error> {
+    let Some(folder) = &args.resume else { return Ok(None) };
+    let state = State::open(folder)?;
+    let [(stage, share), ..] = stages(args)[..] else { return Ok(None) };
+    let fits = state.as_ref().is_some_and(|state| state.fits(&config(args, device, stage, share)));
+    if !fits {
+        println!("a new schedule from the weights in {}", folder.display());
+    }
+    Ok(state.filter(|_| fits))
 }
 
 fn minutes(text: &str) -> Result<Duration, String> {
@@ -201,6 +231,7 @@ fn stages(args: &TrainArgs) -> Vec<(Stage, f64)> {
 fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config {
     let preset = Preset::from(args.preset);
     Config {
+        stages: stages(args).into_iter().map(|(stage, _)| stage).collect(),
         stage,
         grids: distinct(&args.grid),
         blocks: Blocks {
@@ -233,8 +264,23 @@ fn load(args: &TrainArgs, device: Device) -> Result<Photographs, Error> {
     Ok(photographs)
 }
 
+/// Shows a run's events.
+fn show(event: &Event, progress: &ProgressBar) {
+    match event {
+        Event::Step(report) => show_step(report, progress),
+        Event::Validation(scores) => progress.suspend(|| println!("{}", validation_line(scores))),
+    }
+}
+
+/// `validation, cover / secret dB: 2x2 37.12 / 31.50, …`
+fn validation_line(scores: &[Score]) -> String {
+    let grid = |score: &Score| format!("{} {:.2} / {:.2}", score.grid, score.cover, score.secret);
+    let grids: Vec<_> = scores.iter().map(grid).collect();
+    format!("validation, cover / secret dB: {}", grids.join(", "))
+}
+
 /// Lines of a run in a terminal's bar, or every hundred steps where there is no terminal.
-fn show(report: &Report, progress: &ProgressBar) {
+fn show_step(report: &Report, progress: &ProgressBar) {
     let line = format!(
         "step {} loss {:.5} cover {:.2} dB secret {:.2} dB rate {:.1e} {:.0} px/s skipped {} setbacks {}",
         report.step,

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A batch through the network: what it loses, and how good stego and secrets are.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tch::Tensor;
+
+use super::dataset::Photographs;
+use super::losses::{Passage, Weights, bicubic_tiles, psnr};
+use super::modules::Modules;
+use super::run::{Config, Stage};
+use crate::network::decomposition::Decomposition;
+use crate::network::mosaic::{cut, splice};
+use crate::network::passphrase::Key;
+use crate::network::quantisation::quantise;
+use crate::network::rescaling::Rescaling;
+use crate::network::scrambling::Scrambling;
+use crate::network::{Grid, Precision};
+
+/// Deviation of the noise, in [0, 1], that stands for hiding while rescaling is trained alone: 40 dB.
+const JITTER: f64 = 0.01;
+
+/// Pictures that go through the network together.
+pub struct Batch {
+    /// The secrets' grid.
+    pub grid: Grid,
+    /// B×3×H×W in [0, 1].
+    pub covers: Tensor,
+    /// B·N×3×H×W in [0, 1]; B×3×H×W while rescaling is trained alone.
+    pub secrets: Tensor,
+    /// Of the mosaics, if they are hidden scrambled.
+    pub scrambling: Option<Scrambling>,
+}
+
+impl Batch {
+    /// The batch of a step: a random grid and patches, half of the time scrambled so that a
+    /// passphrase costs little. It depends on seed and step alone, so that a run can go on.
+    pub fn random(config: &Config, photographs: &Photographs, step: u64) -> Self {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&config.seed.to_le_bytes());
+        seed[8..16].copy_from_slice(&step.to_le_bytes());
+        let mut rng = StdRng::from_seed(seed);
+        let Config { batch, patch, device, .. } = *config;
+        let grid = config.grids[rng.random_range(0..config.grids.len())];
+        let secrets = match config.stage {
+            // Each is rescaled by itself and need not fill a mosaic.
+            Stage::Rescaling => batch,
+            Stage::Hiding | Stage::Joint => batch * grid.secrets(),
+        };
+        let secrets = photographs.patches(secrets, patch, &mut rng);
+        let covers = photographs.patches(batch, patch, &mut rng);
+        let scrambling = rng.random::<bool>().then(|| {
+            let key = Key::from_bytes(rng.random());
+            Scrambling::new(&key, patch as usize, patch as usize, device)
+        });
+        // For libtorch's own random numbers: the jitter.
+        tch::manual_seed(rng.random());
+        Self { grid, covers, secrets, scrambling }
+    }
+}
+
+/// What came of a batch.
+pub struct Outcome {
+    /// The objective, to descend.
+    pub loss: Tensor,
+    /// PSNR of the 8-bit stegos in dB; NaN while rescaling is trained alone.
+    pub cover: f64,
+    /// PSNR of the 8-bit recovered secrets in dB; the mosaics' while hiding is trained alone.
+    pub secret: f64,
+}
+
+/// What a stage trains for.
+pub struct Objective {
+    stage: Stage,
+    weights: Weights,
+    wavelet: Decomposition,
+    precision: Precision,
+}
+
+impl Objective {
+    /// The objective of a run.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            stage: config.stage,
+            weights: config.weights,
+            wavelet: Decomposition::haar(config.device),
+            precision: Precision::best(config.device),
+        }
+    }
+
+    /// Takes a batch through the modules that the stage trains.
+    pub fn outcome(&self, modules: &Modules, batch: &Batch) -> Outcome {
+        match self.stage {
+            Stage::Hiding => self.hiding(modules, batch),
+            Stage::Rescaling => self.rescaling(rescaling(modules, batch.grid), batch),
+            Stage::Joint => self.joint(modules, batch),
+        }
+    }
+
+    fn hiding(&self, modules: &Modules, batch: &Batch) -> Outcome {
+        let mosaic = splice(&bicubic_tiles(&batch.secrets, batch.grid).clamp(0.0, 1.0), batch.grid);
+        let passage = self.passage(modules, batch, mosaic);
+        Outcome {
+            loss: self.weights.hiding(&passage, &self.wavelet),
+            cover: psnr(&passage.cover, &passage.stego),
+            secret: psnr(&passage.mosaic, &passage.recovered_mosaic),
+        }
+    }
+
+    fn rescaling(&self, module: &Rescaling, batch: &Batch) -> Outcome {
+        let Batch { grid, ref secrets, .. } = *batch;
+        let tiles = module.downscale(secrets, self.precision);
+        let received = &tiles + tiles.randn_like() * JITTER;
+        let recovered = module.upscale(&received, self.precision);
+        Outcome {
+            loss: self.weights.rescaling(secrets, &recovered, &tiles, grid),
+            cover: f64::NAN,
+            secret: psnr(secrets, &quantise(&recovered)),
+        }
+    }
+
+    fn joint(&self, modules: &Modules, batch: &Batch) -> Outcome {
+        let Batch { grid, ref secrets, .. } = *batch;
+        let module = rescaling(modules, grid);
+        let tiles = module.downscale(secrets, self.precision);
+        let passage = self.passage(modules, batch, splice(&tiles, grid));
+        let received = cut(&passage.recovered_mosaic, grid);
+        let recovered = module.upscale(&received, self.precision);
+        let loss = self.weights.hiding(&passage, &self.wavelet)
+            + self.weights.rescaling(secrets, &recovered, &tiles, grid);
+        Outcome {
+            loss,
+            cover: psnr(&passage.cover, &passage.stego),
+            secret: psnr(secrets, &quantise(&recovered)),
+        }
+    }
+
+    /// A mosaic through conceal, an 8-bit file and reveal.
+    fn passage(&self, modules: &Modules, batch: &Batch, mosaic: Tensor) -> Passage {
+        let cover = batch.covers.shallow_clone();
+        let hiding = modules.hiding.as_ref().expect("this stage has a hiding module");
+        let hidden = match &batch.scrambling {
+            Some(scrambling) => scrambling.scramble(&mosaic),
+            None => mosaic.shallow_clone(),
+        };
+        let concealed = hiding.conceal(&cover, &hidden, self.precision);
+        let stego = quantise(&concealed);
+        let recovered = hiding.reveal(&stego, self.precision);
+        let recovered_mosaic = match &batch.scrambling {
+            Some(scrambling) => scrambling.unscramble(&recovered),
+            None => recovered,
+        };
+        Passage { cover, concealed, stego, mosaic, recovered_mosaic }
+    }
+}
+
+fn rescaling(modules: &Modules, grid: Grid) -> &Rescaling {
+    let mut all = modules.rescaling.iter();
+    let (_, module) =
+        all.find(|(own, _)| *own == grid).expect("this stage has a rescaling module for each grid");
+    module
+}

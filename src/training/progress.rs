@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a stage's steps and validations add up to, for display and for the curves.
+
+use std::time::Instant;
+
+use super::run::{Config, Report, Stage};
+use super::state::Standing;
+use super::validation::Score;
+
+/// Means over the latest steps, and the speed.
+pub struct Progress {
+    /// Cover pixels a step.
+    pixels: f64,
+    first_step: u64,
+    started: Instant,
+    mean: Option<[f64; 3]>,
+}
+
+impl Progress {
+    /// From now on, at a step.
+    pub fn new(config: &Config, first_step: u64) -> Self {
+        let pixels = (config.batch as i64 * config.patch.pow(2)) as f64;
+        Self { pixels, first_step, started: Instant::now(), mean: None }
+    }
+
+    /// After a step at a rate whose loss, cover PSNR and secret PSNR are `values`.
+    pub fn report(&mut self, standing: &Standing, rate: f64, values: [f64; 3]) -> Report {
+        if values[0].is_finite() {
+            self.mean = Some(running(self.mean, values));
+        }
+        let [loss, cover, secret] = self.mean.unwrap_or([f64::NAN; 3]);
+        let steps = (standing.step - self.first_step) as f64;
+        Report {
+            step: standing.step,
+            progress: standing.progress,
+            rate,
+            loss,
+            cover,
+            secret,
+            pixels_per_second: steps * self.pixels / self.started.elapsed().as_secs_f64(),
+            skipped: standing.skipped,
+            setbacks: standing.setbacks,
+        }
+    }
+}
+
+/// Mean over about the last fifty steps.
+fn running(mean: Option<[f64; 3]>, values: [f64; 3]) -> [f64; 3] {
+    let Some(mean) = mean else { return values };
+    std::array::from_fn(|k| mean[k] + 0.02 * (values[k] - mean[k]))
+}
+
+/// A report's points, by their curves' names.
+pub fn report_points(stage: Stage, report: &Report) -> Vec<(String, f64)> {
+    let points = [
+        ("learning rate", report.rate),
+        ("loss", report.loss),
+        ("cover PSNR", report.cover),
+        ("secret PSNR", report.secret),
+        ("pixels a second", report.pixels_per_second),
+    ];
+    points.map(|(name, value)| (format!("{stage}/{name}"), value)).into()
+}
+
+/// A validation's points, by their curves' names.
+pub fn score_points(stage: Stage, scores: &[Score]) -> Vec<(String, f64)> {
+    let points = |score: &Score| {
+        [("cover", score.cover), ("secret", score.secret)].map(|(picture, value)| {
+            (format!("{stage} validation/{picture} PSNR {}", score.grid), value)
+        })
+    };
+    scores.iter().flat_map(points).collect()
+}

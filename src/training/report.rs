@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The report of an evaluation: tables in Markdown beside others' figures, plots, contact sheets.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use plotters::style::RGBColor;
+
+use super::Error;
+use super::evaluation::{Measured, Scores};
+use super::plot::{Line, svg};
+use super::published::{
+    CLASSICAL_SECRETS, Figure, PAPER, Published, classical, classical_secret, published,
+};
+use super::sheet::GAIN;
+
+const STEGO_COLOUR: RGBColor = RGBColor(31, 90, 180);
+const SECRET_COLOUR: RGBColor = RGBColor(200, 50, 40);
+const PAPER_STEGO_COLOUR: RGBColor = RGBColor(130, 175, 230);
+const PAPER_SECRET_COLOUR: RGBColor = RGBColor(240, 150, 140);
+const CLASSICAL_COLOUR: RGBColor = RGBColor(60, 150, 70);
+
+/// Which pictures a table is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Cover,
+    Secret,
+}
+
+/// The report's file and the folder of its pictures, named as the file is.
+pub struct ReportFiles {
+    file: PathBuf,
+    folder: PathBuf,
+}
+
+impl ReportFiles {
+    /// Makes the folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create(file: &Path) -> Result<Self, Error> {
+        let folder = file.with_extension("");
+        fs::create_dir_all(&folder).map_err(|source| Error::Io { path: folder.clone(), source })?;
+        Ok(Self { file: file.into(), folder })
+    }
+
+    /// Where the contact sheet of a number of secrets belongs.
+    pub fn sheet(&self, secrets: u32) -> PathBuf {
+        self.folder.join(format!("sheet-{secrets}.jpg"))
+    }
+
+    /// Writes plots and the report; `command` is what made it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&self, command: &str, measured: &[Measured]) -> Result<(), Error> {
+        let sets = distinct(measured.iter().map(|entry| entry.images.as_str()));
+        for set in &sets {
+            let text = svg(set, &lines(set, measured));
+            let text = text.map_err(|error| std::io::Error::other(error.to_string()));
+            let path = self.folder.join(format!("{set}.svg"));
+            text.and_then(|text| fs::write(&path, text))
+                .map_err(|source| Error::Io { path, source })?;
+        }
+        fs::write(&self.file, self.markdown(command, measured, &sets))
+            .map_err(|source| Error::Io { path: self.file.clone(), source })
+    }
+
+    fn markdown(&self, command: &str, measured: &[Measured], sets: &[&str]) -> String {
+        let mut text = format!("{HEAD}\n    {command}\n\n{EXPLANATION}");
+        let four = measured.iter().filter(|entry| entry.secrets == 4).collect::<Vec<_>>();
+        let more = measured.iter().filter(|entry| entry.secrets != 4).collect::<Vec<_>>();
+        for (title, entries) in [
+            ("Four secrets (the paper's Table 1)", four),
+            ("More secrets (the paper's Fig. 3)", more),
+        ] {
+            if !entries.is_empty() {
+                text += &format!("\n## {title}\n\n### Cover and stego\n\n");
+                text += &table(Side::Cover, &entries);
+                text += "\n### Secret and revealed\n\n";
+                text += &table(Side::Secret, &entries);
+            }
+        }
+        let folder = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        text += "\n## PSNR over the number of secrets\n\n";
+        for set in sets {
+            text += &format!("![{set}]({folder}/{set}.svg)\n");
+        }
+        text += &classical_tables(sets);
+        text += &format!(
+            "\n## Contact sheets\n\nThe first group of `{}`: cover, stego, their difference \u{d7}{GAIN}; \
+             below, the first secrets over what the stego gave back of them.\n",
+            sets.first().unwrap_or(&"")
+        );
+        for secrets in distinct(measured.iter().map(|entry| entry.secrets)) {
+            text +=
+                &format!("\n### N = {secrets}\n\n![N = {secrets}]({folder}/sheet-{secrets}.jpg)\n");
+        }
+        text
+    }
+}
+
+const HEAD: &str = "# Results\n\nMade by\n";
+
+const EXPLANATION: &str = "\
+Measured from the 8-bit PNG files that the stego and the revealed secrets were saved to. PSNR in dB
+and SSIM over R, G and B; Y is BT.601 luma; the mean over all pictures of a set, and the worst of
+them. A group is a cover and N secrets, consecutive files in byte order, until all were used.
+
+The figures of InvMIHNet (the paper), ISN and DeepMIH are those published. The paper's are from
+float stegos, which no file can hold; for N > 4 its data set is not named, so that they stand
+beside all three. \"AVIF in low bits\" is what a careful user gets without a network: AVIF of each
+secret, spread over the three low bits of the same cover. One bit of the file changed, and those
+secrets are gone.
+";
+
+fn table(side: Side, entries: &[&Measured]) -> String {
+    let mut text = String::from(
+        "| images | N | system | PSNR | SSIM | PSNR Y | SSIM Y | worst PSNR | worst SSIM | \
+         worst PSNR Y | worst SSIM Y |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for entry in entries {
+        let start = format!("| {} | {} |", entry.images, entry.secrets);
+        let scores = match side {
+            Side::Cover => &entry.scores.cover,
+            Side::Secret => &entry.scores.secret,
+        };
+        text += &format!("{start} **this plugin** | {} |\n", own_cells(scores));
+        for other in published(&entry.images, entry.secrets) {
+            if let Some((psnr, ssim)) = figure(side, other) {
+                let ssim = ssim.map_or(String::new(), |ssim| format!("{ssim:.3}"));
+                text += &format!("{start} {} | {psnr:.2} | {ssim} | | | | | | |\n", other.system);
+            }
+        }
+        if let Some(classical) = classical_secret(&entry.images, entry.secrets) {
+            let psnr = if side == Side::Cover { classical.cover } else { classical.secret };
+            text += &format!("{start} AVIF in low bits | {psnr:.2} | | | | | | | |\n");
+        }
+    }
+    text
+}
+
+fn own_cells(scores: &Scores) -> String {
+    let qualities =
+        [scores.mean_rgb(), scores.mean_luma(), scores.worst_rgb(), scores.worst_luma()];
+    qualities.map(|q| format!("{:.2} | {:.4}", q.psnr, q.ssim)).join(" | ")
+}
+
+fn figure(side: Side, published: &Published) -> Option<Figure> {
+    match side {
+        Side::Cover => published.cover,
+        Side::Secret => published.secret,
+    }
+}
+
+/// A set's lines: one's own, the paper's, the classical bar.
+fn lines(set: &str, measured: &[Measured]) -> Vec<Line> {
+    let entries = || measured.iter().filter(|entry| entry.images == set);
+    let own = |side| {
+        entries().map(move |entry| {
+            let scores = match side {
+                Side::Cover => &entry.scores.cover,
+                Side::Secret => &entry.scores.secret,
+            };
+            (f64::from(entry.secrets), scores.mean_rgb().psnr)
+        })
+    };
+    let paper = |side| {
+        entries().filter_map(move |entry| {
+            let mut all = published(set, entry.secrets);
+            let (psnr, _) = figure(side, all.find(|other| other.system == PAPER)?)?;
+            Some((f64::from(entry.secrets), psnr))
+        })
+    };
+    let classical = entries().filter_map(|entry| {
+        Some((f64::from(entry.secrets), classical_secret(set, entry.secrets)?.secret))
+    });
+    let line = |name: &str, colour, dots_only, points: Vec<(f64, f64)>| Line {
+        name: name.into(),
+        colour,
+        dots_only,
+        points,
+    };
+    let mut lines = vec![
+        line("stego", STEGO_COLOUR, false, own(Side::Cover).collect()),
+        line("secret", SECRET_COLOUR, false, own(Side::Secret).collect()),
+        line("paper, stego", PAPER_STEGO_COLOUR, true, paper(Side::Cover).collect()),
+        line("paper, secret", PAPER_SECRET_COLOUR, true, paper(Side::Secret).collect()),
+        line("AVIF in low bits, secret", CLASSICAL_COLOUR, true, classical.collect()),
+    ];
+    lines.retain(|line| !line.points.is_empty());
+    lines
+}
+
+/// The classical bar at other numbers of low bits.
+fn classical_tables(sets: &[&str]) -> String {
+    let known: Vec<_> = sets.iter().filter_map(|set| Some((set, classical(set)?))).collect();
+    if known.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "\n## AVIF in low bits\n\nMean secret PSNR with 1, 1.5, 2, 2.5, 3 and 3.5 low bits a sample.\n\n| images | cover |",
+    );
+    for secrets in CLASSICAL_SECRETS {
+        let _ = write!(text, " N = {secrets} |");
+    }
+    text += "\n|---|---|---|---|---|---|---|\n";
+    for (set, points) in known {
+        for (cover, secrets) in points {
+            let cells = secrets.map(|psnr| format!("{psnr:.2}")).join(" | ");
+            let _ = writeln!(text, "| {set} | {cover:.2} | {cells} |");
+        }
+    }
+    text
+}
+
+/// Each once, in their order.
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for value in values {
+        if !distinct.contains(&value) {
+            distinct.push(value);
+        }
+    }
+    distinct
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The state of an unfinished run, in one file beside its weights: enough to go on as if it had
+//! not been broken off.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use super::Error;
+use super::clipping::Clip;
+use super::divergence::Watch;
+use super::run::{Config, Stage};
+
+/// The version of the format written and read here.
+const FORMAT: &str = "1";
+const FILE: &str = "run.state";
+
+/// Where a stage stands.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Standing {
+    /// Steps taken.
+    pub step: u64,
+    /// Share of the stage's budget spent.
+    pub progress: f64,
+    /// Steps left out because their loss was not finite.
+    pub skipped: u64,
+    /// Times that the run went back to its last good state, its rate halved.
+    pub setbacks: usize,
+    /// The latest gradients' norms.
+    pub clip: Clip,
+    /// The latest losses.
+    pub watch: Watch,
+}
+
+/// What has to be the same for a run to go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Plan {
+    stages: Vec<Stage>,
+    grids: Vec<String>,
+    hiding_blocks: usize,
+    rescaling_blocks: usize,
+}
+
+impl Plan {
+    fn of(config: &Config) -> Self {
+        Self {
+            stages: config.stages.clone(),
+            grids: config.grids.iter().map(ToString::to_string).collect(),
+            hiding_blocks: config.blocks.hiding,
+            rescaling_blocks: config.blocks.rescaling,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Description {
+    plan: Plan,
+    stage: Stage,
+    standing: Standing,
+    adam_steps: BTreeMap<String, u64>,
+    average_updates: u64,
+}
+
+/// All that a run needs to go on.
+pub struct State {
+    description: Description,
+    /// In f32: each variable's value, average and moments, as `KIND.NAME`.
+    tensors: HashMap<String, Tensor>,
+}
+
+impl State {
+    /// The state of a stage without its tensors, which [`put`](Self::put) adds.
+    pub fn new(
+        config: &Config,
+        standing: Standing,
+        adam_steps: BTreeMap<String, u64>,
+        average_updates: u64,
+    ) -> Self {
+        let (plan, stage) = (Plan::of(config), config.stage);
+        let description = Description { plan, stage, standing, adam_steps, average_updates };
+        Self { description, tensors: HashMap::new() }
+    }
+
+    /// Adds named tensors of a kind, without a copy.
+    pub fn put(&mut self, kind: &str, tensors: &HashMap<String, Tensor>) {
+        let named = tensors.iter().map(|(name, t)| (format!("{kind}.{name}"), t.shallow_clone()));
+        self.tensors.extend(named);
+    }
+
+    /// The tensors of a kind on a device, one for each variable and of its shape.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn complete(
+        &self,
+        kind: &str,
+        variables: &HashMap<String, Tensor>,
+        device: Device,
+    ) -> Result<HashMap<String, Tensor>, Error> {
+        let own = |(name, variable): (&String, &Tensor)| {
+            let key = format!("{kind}.{name}");
+            match self.tensors.get(&key) {
+                Some(tensor) if tensor.size() == variable.size() => {
+                    Ok((name.clone(), tensor.to_device(device)))
+                }
+                _ => {
+                    let reason = format!("it has no tensor '{key}' of {:?}", variable.size());
+                    Err(Error::State { path: FILE.into(), reason })
+                }
+            }
+        };
+        variables.iter().map(own).collect()
+    }
+
+    /// The stage that was under way.
+    pub fn stage(&self) -> Stage {
+        self.description.stage
+    }
+
+    /// Where it stands.
+    pub fn standing(&self) -> &Standing {
+        &self.description.standing
+    }
+
+    /// Steps that the optimizer has taken, by the variables' names.
+    pub fn adam_steps(&self) -> &BTreeMap<String, u64> {
+        &self.description.adam_steps
+    }
+
+    /// Updates that the averages have had.
+    pub fn average_updates(&self) -> u64 {
+        self.description.average_updates
+    }
+
+    /// Whether a run of the same stages, grids and blocks can go on from here.
+    pub fn fits(&self, config: &Config) -> bool {
+        self.description.plan == Plan::of(config)
+    }
+
+    /// The state in a folder, if an unfinished run left one.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::State`] for a file that is not whole or of another make.
+    pub fn open(folder: &Path) -> Result<Option<Self>, Error> {
+        let path = folder.join(FILE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::Io { path, source }),
+        };
+        parse(&bytes).map(Some).map_err(|reason| Error::State { path, reason })
+    }
+
+    /// Writes the state to a folder, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`], a full disk for example.
+    pub fn save(&self, folder: &Path) -> Result<(), Error> {
+        let path = folder.join(FILE);
+        write(&path, &self.description, &self.tensors).map_err(|source| Error::Io { path, source })
+    }
+
+    /// Removes the state of a run that is finished.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove(folder: &Path) -> Result<(), Error> {
+        let path = folder.join(FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::Io { path, source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The reason, on failure, completes "cannot be used: …".
+fn parse(bytes: &[u8]) -> Result<State, String> {
+    let text = |error: safetensors::SafeTensorError| error.to_string();
+    let file = SafeTensors::deserialize(bytes).map_err(text)?;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(text)?;
+    let metadata = metadata.metadata().as_ref();
+    let entry = |key: &str| {
+        let value = metadata.and_then(|metadata| metadata.get(key));
+        value.ok_or(format!("its metadata has no '{key}'"))
+    };
+    let format = entry("format")?;
+    if format != FORMAT {
+        return Err(format!("its format is version {format}, this program reads {FORMAT}"));
+    }
+    let description =
+        serde_json::from_str(entry("run")?).map_err(|error| format!("its 'run': {error}"))?;
+    let tensors = file.iter().map(|(name, view)| Ok((name.into(), tensor(name, &view)?)));
+    Ok(State { description, tensors: tensors.collect::<Result<_, String>>()? })
+}
+
+fn tensor(name: &str, view: &TensorView) -> Result<Tensor, String> {
+    if view.dtype() != Dtype::F32 {
+        return Err(format!("tensor '{name}' is {:?}, expected F32", view.dtype()));
+    }
+    let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+    Tensor::f_from_data_size(view.data(), &shape, Kind::Float).map_err(|error| error.to_string())
+}
+
+/// Written beside its place, then moved there.
+fn write(
+    path: &Path,
+    description: &Description,
+    tensors: &HashMap<String, Tensor>,
+) -> io::Result<()> {
+    let bytes: Vec<_> =
+        tensors.iter().map(|(name, tensor)| (name, shape(tensor), bytes(tensor))).collect();
+    let views = bytes
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)));
+    let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
+    let run = serde_json::to_string(description)?;
+    let metadata = HashMap::from([("format".into(), FORMAT.into()), ("run".into(), run)]);
+    let folder: PathBuf = path.parent().unwrap_or(Path::new(".")).into();
+    let file = tempfile::NamedTempFile::new_in(folder)?;
+    views
+        .and_then(|views| safetensors::serialize_to_file(views, Some(metadata), file.path()))
+        .map_err(|error| match error {
+            safetensors::SafeTensorError::IoError(source) => source,
+            other => io::Error::other(other),
+        })?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn shape(tensor: &Tensor) -> Vec<usize> {
+    tensor.size().iter().map(|&size| size as usize).collect()
+}
+
+fn bytes(tensor: &Tensor) -> Vec<u8> {
+    let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
+    let mut bytes = vec![0; tensor.numel() * 4];
+    tensor.copy_data_u8(&mut bytes, tensor.numel());
+    bytes
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MPL-2.0
+//! PSNRs on photographs that are not trained on, every few minutes of a run.
+
+use std::time::{Duration, Instant};
+
+use tch::no_grad;
+
+use super::dataset::Photographs;
+use super::modules::Modules;
+use super::objective::{Batch, Objective};
+use super::run::Config;
+use crate::network::Grid;
+
+/// The shortest time from one validation to the next.
+const SHORTEST: Duration = Duration::from_secs(120);
+/// Validations are as many times their own length apart: they take at most 2 % of a run.
+const SPARSENESS: u32 = 49;
+/// Covers that each grid is measured on.
+const COVERS: usize = 2;
+
+/// What one grid scores.
+#[derive(Clone, Copy, Debug)]
+pub struct Score {
+    /// The grid.
+    pub grid: Grid,
+    /// PSNR of the 8-bit stegos in dB; NaN while rescaling is trained alone.
+    pub cover: f64,
+    /// PSNR of the 8-bit recovered secrets in dB; the mosaics' while hiding is trained alone.
+    pub secret: f64,
+}
+
+/// The same patches each time, and when the time has come.
+pub struct Validation {
+    batches: Vec<Batch>,
+    due: Instant,
+}
+
+impl Validation {
+    /// The middles of some photographs, a batch a grid, from the first on and round again.
+    pub fn new(config: &Config, photographs: &Photographs) -> Self {
+        let batch = |&grid: &Grid| Batch {
+            grid,
+            covers: photographs.middles(0..COVERS, config.patch),
+            secrets: photographs.middles(COVERS..COVERS * (1 + grid.secrets()), config.patch),
+            scrambling: None,
+        };
+        Self { batches: config.grids.iter().map(batch).collect(), due: Instant::now() + SHORTEST }
+    }
+
+    /// Whether the next validation is due.
+    pub fn is_due(&self) -> bool {
+        Instant::now() >= self.due
+    }
+
+    /// Measures each grid in turn.
+    pub fn measure(&mut self, objective: &Objective, modules: &Modules) -> Vec<Score> {
+        let started = Instant::now();
+        let score = |batch: &Batch| {
+            // The same jitter each time.
+            tch::manual_seed(0);
+            let outcome = no_grad(|| objective.outcome(modules, batch));
+            Score { grid: batch.grid, cover: outcome.cover, secret: outcome.secret }
+        };
+        let scores = self.batches.iter().map(score).collect();
+        self.due = Instant::now() + SHORTEST.max(SPARSENESS * started.elapsed());
+        scores
+    }
+}

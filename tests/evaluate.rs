@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MPL-2.0
+//! `invmih-train evaluate` as users run it.
+
+#[path = "common/program.rs"]
+mod program;
+
+use std::fs;
+use std::path::Path;
+
+use program::{pictures, refused, worked};
+
+/// Six pictures of 40×32 in `parent`/`name`.
+fn folder(parent: &Path, name: &str) -> String {
+    let folder = parent.join(name);
+    fs::create_dir(&folder).unwrap();
+    pictures(&folder);
+    fs::remove_file(folder.join("text.png")).unwrap();
+    fs::remove_file(folder.join("tiny.png")).unwrap();
+    folder.to_str().unwrap().into()
+}
+
+#[test]
+fn evaluate_measures_the_pngs_that_it_leaves() {
+    let parent = tempfile::tempdir().unwrap();
+    let (images, out) = (folder(parent.path(), "images"), parent.path().join("out"));
+    let call = ["evaluate", "--images", &images, "--out", out.to_str().unwrap()];
+    let (stdout, _) = worked(&[&call[..], &["--secrets", "4", "--covers", "1"]].concat());
+    let row = stdout.lines().find(|line| line.starts_with("| images | 4 | cover |")).unwrap();
+    let psnr: f64 = row.split('|').nth(4).unwrap().trim().parse().unwrap();
+    let open = |path: &Path| image::open(path).unwrap().into_rgb8();
+    let stego = open(&out.join("images/4/000/stego.png"));
+    let measured =
+        gstinvmih::training::metrics::psnr(&open(&Path::new(&images).join("0.png")), &stego);
+    assert!((psnr - measured).abs() < 0.01, "{row}, but {measured}");
+    assert!(out.join("images/4/000/revealed_03.png").is_file());
+}
+
+#[test]
+fn a_report_has_tables_plots_and_sheets() {
+    let parent = tempfile::tempdir().unwrap();
+    // Named as a set that figures are published for.
+    let set = folder(parent.path(), "div2k_256");
+    let (out, report) = (parent.path().join("out"), parent.path().join("docs/results.md"));
+    let (out, file) = (out.to_str().unwrap(), report.to_str().unwrap());
+    let (stdout, _) =
+        worked(&["evaluate", "--images", &set, "--out", out, "--covers", "1", "--report", file]);
+    let text = fs::read_to_string(&report).unwrap();
+    assert!(text.contains(&format!("evaluate --images {set} --out")), "{text}");
+    for side in ["cover", "secret"] {
+        let row = stdout.lines().find(|line| line.contains(&format!("| {side} |"))).unwrap();
+        let cells = row.split(" | ").skip(3).take(2).collect::<Vec<_>>().join(" | ");
+        assert!(text.contains(&format!("| **this plugin** | {cells} |")), "{cells}\n{text}");
+    }
+    for figures in ["InvMIHNet | 37.66 | 0.945", "ISN | 27.65", "DeepMIH | 33.13", "bits | 39.57"] {
+        assert!(text.contains(figures), "{figures}\n{text}");
+    }
+    let pictures = report.with_extension("");
+    for link in ["results/div2k_256.svg", "results/sheet-4.jpg"] {
+        assert!(text.contains(&format!("({link})")), "{text}");
+    }
+    let plot = fs::read_to_string(pictures.join("div2k_256.svg")).unwrap();
+    assert!(plot.starts_with("<svg") && plot.contains("paper, secret"), "{plot}");
+    assert_eq!(image::open(pictures.join("sheet-4.jpg")).unwrap().width(), 1024);
+}
+
+#[test]
+fn bicubic_tiles_take_hiding_weights_alone() {
+    let parent = tempfile::tempdir().unwrap();
+    let (images, out) = (folder(parent.path(), "images"), parent.path().join("out"));
+    let weights = parent.path().join("weights");
+    let call = ["evaluate", "--images", &images, "--out", out.to_str().unwrap(), "--covers", "1"];
+    let call = [&call[..], &["--bicubic", weights.to_str().unwrap()]].concat();
+    fs::create_dir(&weights).unwrap();
+    refused(&call, &["hiding.safetensors"]);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/hiding.safetensors");
+    fs::copy(shipped, weights.join("hiding.safetensors")).unwrap();
+    let (stdout, _) = worked(&call);
+    let psnr = |side: &str| -> f64 {
+        let row = stdout.lines().find(|line| line.contains(&format!("| {side} |"))).unwrap();
+        row.split('|').nth(4).unwrap().trim().parse().unwrap()
+    };
+    assert!(psnr("cover") > 25.0 && psnr("secret") > 15.0, "{stdout}");
+    let odd = image::open(Path::new(&images).join("0.png")).unwrap().crop_imm(0, 0, 39, 32);
+    odd.save(Path::new(&images).join("0.png")).unwrap();
+    refused(&call, &["39x32", "multiples of 2 and 2"]);
+}
