@@ -8,7 +8,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
-use gst_video::{VideoConverter, VideoFormat, VideoFrame, VideoInfo};
+use gst_video::{VideoConverter, VideoFormat, VideoFrameRef, VideoInfo};
 
 use super::covers;
 use crate::network::Frame;
@@ -119,16 +119,17 @@ impl SecretPad {
             state.converter = Some(made.map_err(|error| failed(&error.message))?);
         }
         let unmapped = |_| failed("a frame cannot be mapped");
-        let source = VideoFrame::from_buffer_readable(buffer.clone(), info).map_err(unmapped)?;
-        let stretched =
-            gst::Buffer::with_size(target.size()).map_err(|error| failed(&error.message))?;
+        let source = video::map(buffer, info)?;
         let mut stretched =
-            VideoFrame::from_buffer_writable(stretched, &target).map_err(unmapped)?;
+            gst::Buffer::with_size(target.size()).map_err(|error| failed(&error.message))?;
         if let Some(converter) = &state.converter {
-            converter.frame(&source, &mut stretched);
+            let stretched = stretched.make_mut();
+            let mut stretched =
+                VideoFrameRef::from_buffer_ref_writable(stretched, &target).map_err(unmapped)?;
+            converter.frame_ref(&source, &mut stretched);
         }
         state.fresh = false;
-        video::read(&stretched.into_buffer(), &target).map(Some)
+        video::read(&stretched, &target).map(Some)
     }
 }
 
