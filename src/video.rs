@@ -92,9 +92,11 @@ pub fn map<'a>(
 /// Whether a buffer's description of itself fits its caps and its memory: whoever maps it trusts it.
 fn fits(meta: &VideoMeta, buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
     let format = info.format_info();
+    // A frame's lengths are signed, the description's are not.
+    let covers = |own: u32, wanted: u32| (wanted..=i32::MAX as u32).contains(&own);
     if meta.format() != info.format()
-        || meta.width() < info.width()
-        || meta.height() < info.height()
+        || !covers(meta.width(), info.width())
+        || !covers(meta.height(), info.height())
         || meta.n_planes() != info.n_planes()
     {
         return false;
@@ -224,6 +226,7 @@ mod tests {
             (VideoFormat::Gray8, (4, 3), 0, 16),
             (VideoFormat::Rgb, (3, 3), 0, 16),
             (VideoFormat::Rgb, (4, 2), 0, 16),
+            (VideoFormat::Rgb, (1 << 31, 3), 0, 16),
             (VideoFormat::Rgb, (4, 4), 0, 16),
             (VideoFormat::Rgb, (4, 3), 5, 16),
             (VideoFormat::Rgb, (4, 3), usize::MAX, 16),

@@ -14,6 +14,10 @@ use super::covers;
 use crate::network::Frame;
 use crate::video;
 
+/// With fewer lines the two fields of an interlaced frame may take scaling filters of different
+/// lengths, which libgstvideo does not allow.
+const FIELD_LINES: u32 = 5;
+
 #[derive(Default)]
 struct State {
     /// Of the frames to come.
@@ -111,6 +115,10 @@ impl SecretPad {
         let Some((buffer, info)) = &state.current else {
             return Ok(None);
         };
+        if info.is_interlaced() && (info.height() < FIELD_LINES || height < FIELD_LINES as usize) {
+            let sizes = format!("{} lines to {height} lines", info.height());
+            return Err(failed(&format!("an interlaced frame cannot be scaled from {sizes}")));
+        }
         let target = rgb(info, width, height).map_err(|error| failed(&error.message))?;
 
         let fits = |made: &VideoConverter| made.in_info() == info && made.out_info() == &target;
