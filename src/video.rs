@@ -3,7 +3,7 @@
 //! keeps them, and nothing else.
 
 use gst_video::prelude::*;
-use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
+use gst_video::{VideoFormat, VideoFormatFlags, VideoFrameRef, VideoInfo, VideoMeta};
 
 use crate::network::Frame;
 
@@ -62,11 +62,71 @@ impl Component {
     }
 }
 
+/// Maps a raw video buffer to read it.
+pub fn map<'a>(
+    buffer: &'a gst::BufferRef,
+    info: &VideoInfo,
+) -> Result<VideoFrameRef<&'a gst::BufferRef>, gst::ErrorMessage> {
+    if let Some(meta) = buffer.iter_meta::<VideoMeta>().find(|meta| !fits(meta, buffer, info)) {
+        return Err(gst::error_msg!(
+            gst::StreamError::Format,
+            (
+                "a buffer of {} bytes for {} of {}x{} describes itself as {} of {}x{} with offsets \
+                 {:?} and strides {:?}, which does not fit",
+                buffer.size(),
+                info.format(),
+                info.width(),
+                info.height(),
+                meta.format(),
+                meta.width(),
+                meta.height(),
+                meta.offset(),
+                meta.stride()
+            )
+        ));
+    }
+    VideoFrameRef::from_buffer_ref_readable(buffer, info)
+        .map_err(|_| unmapped(buffer, info, "read"))
+}
+
+/// Whether a buffer's description of itself fits its caps and its memory: whoever maps it trusts it.
+fn fits(meta: &VideoMeta, buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
+    let format = info.format_info();
+    // A frame's lengths are signed, the description's are not.
+    let covers = |own: u32, wanted: u32| (wanted..=i32::MAX as u32).contains(&own);
+    if meta.format() != info.format()
+        || !covers(meta.width(), info.width())
+        || !covers(meta.height(), info.height())
+        || meta.n_planes() != info.n_planes()
+    {
+        return false;
+    }
+    // The strides of tiled formats count tiles.
+    format.flags().contains(VideoFormatFlags::TILED)
+        || (0..info.n_components()).all(|component| {
+            let component = component as u8;
+            let plane = info.comp_plane(component) as usize;
+            // A row's bytes without padding, which the last row may lack.
+            let row = match info.comp_pstride(component) {
+                0 => info.stride()[plane] as usize,
+                step => step as usize * info.comp_width(component) as usize,
+            };
+            let rows = format.scale_height(component, meta.height()) as usize;
+            let start = meta.offset()[plane];
+            // A plane is mapped from one memory.
+            usize::try_from(meta.stride()[plane]).is_ok_and(|stride| {
+                let end = start.saturating_add(rows.saturating_sub(1) * stride + row);
+                let memories = buffer.find_memory(start..end);
+                stride >= row && memories.is_some_and(|(memories, _)| memories.len() == 1)
+            })
+        })
+}
+
 /// Reads R, G and B of a raw video buffer.
 pub fn read(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<Frame, gst::ErrorMessage> {
-    let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info)
-        .map_err(|_| unmapped(buffer, info, "read"))?;
-    let (width, height) = (frame.width() as usize, frame.height() as usize);
+    let frame = map(buffer, info)?;
+    // The buffer may have more pixels than its caps.
+    let (width, height) = (info.width() as usize, info.height() as usize);
     let mut pixels = vec![0; width * height * 3];
     for colour in 0..3 {
         let component = Component::of(&frame, colour)?;
@@ -125,4 +185,58 @@ fn unmapped(buffer: &gst::BufferRef, info: &VideoInfo, what: &str) -> gst::Error
             info.size()
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 4×3 pixels of RGB in rows of 16 bytes, described as the arguments say; each byte is its
+    /// offset.
+    fn described(format: VideoFormat, size: (u32, u32), offset: usize, stride: i32) -> gst::Buffer {
+        gst::init().unwrap();
+        let mut buffer = gst::Buffer::from_mut_slice((0..48).collect::<Vec<u8>>());
+        let flags = gst_video::VideoFrameFlags::empty();
+        let target = buffer.make_mut();
+        VideoMeta::add_full(target, flags, format, size.0, size.1, &[offset], &[stride]).unwrap();
+        buffer
+    }
+
+    fn info(width: u32, height: u32) -> VideoInfo {
+        VideoInfo::builder(VideoFormat::Rgb, width, height).build().unwrap()
+    }
+
+    #[test]
+    fn a_buffer_with_more_pixels_than_its_caps_gives_theirs() {
+        let buffer = described(VideoFormat::Rgb, (4, 3), 0, 16);
+        let frame = read(&buffer, &info(3, 2)).unwrap();
+        assert_eq!(frame.pixels(), (0..9).chain(16..25).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn the_last_row_may_be_without_padding() {
+        let frame = read(&described(VideoFormat::Rgb, (4, 3), 4, 16), &info(4, 3)).unwrap();
+        assert_eq!(frame.pixels()[24..], (36..48).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_description_that_does_not_fit_is_refused() {
+        for (format, size, offset, stride) in [
+            (VideoFormat::Bgr, (4, 3), 0, 16),
+            (VideoFormat::Gray8, (4, 3), 0, 16),
+            (VideoFormat::Rgb, (3, 3), 0, 16),
+            (VideoFormat::Rgb, (4, 2), 0, 16),
+            (VideoFormat::Rgb, (1 << 31, 3), 0, 16),
+            (VideoFormat::Rgb, (4, 4), 0, 16),
+            (VideoFormat::Rgb, (4, 3), 5, 16),
+            (VideoFormat::Rgb, (4, 3), usize::MAX, 16),
+            (VideoFormat::Rgb, (4, 3), 0, 19),
+            (VideoFormat::Rgb, (4, 3), 0, 11),
+            (VideoFormat::Rgb, (4, 3), 32, -16),
+        ] {
+            let buffer = described(format, size, offset, stride);
+            let error = format!("{:?}", read(&buffer, &info(4, 3)).unwrap_err());
+            assert!(error.contains(&format!("strides [{stride}]")), "{error}");
+        }
+    }
 }

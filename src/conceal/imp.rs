@@ -257,6 +257,9 @@ impl AggregatorImpl for InvMihConceal {
         let pad = gst::PadBuilder::<super::SecretPad>::from_template(template)
             .name(format!("secret_{number}"))
             .build();
+        // SAFETY: the pad is a valid object, and this only marks its one reference: the base class
+        // takes it over as it does a new pad's in C. Unmarked, it would stay and leak the pad.
+        unsafe { glib::gobject_ffi::g_object_force_floating(pad.as_ptr().cast()) };
         Some(pad.upcast())
     }
 

@@ -8,11 +8,15 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
-use gst_video::{VideoConverter, VideoFormat, VideoFrame, VideoInfo};
+use gst_video::{VideoConverter, VideoFormat, VideoFrameRef, VideoInfo};
 
 use super::covers;
 use crate::network::Frame;
 use crate::video;
+
+/// With fewer lines the two fields of an interlaced frame may take scaling filters of different
+/// lengths, which libgstvideo does not allow.
+const FIELD_LINES: u32 = 5;
 
 #[derive(Default)]
 struct State {
@@ -111,6 +115,10 @@ impl SecretPad {
         let Some((buffer, info)) = &state.current else {
             return Ok(None);
         };
+        if info.is_interlaced() && (info.height() < FIELD_LINES || height < FIELD_LINES as usize) {
+            let sizes = format!("{} lines to {height} lines", info.height());
+            return Err(failed(&format!("an interlaced frame cannot be scaled from {sizes}")));
+        }
         let target = rgb(info, width, height).map_err(|error| failed(&error.message))?;
 
         let fits = |made: &VideoConverter| made.in_info() == info && made.out_info() == &target;
@@ -119,16 +127,17 @@ impl SecretPad {
             state.converter = Some(made.map_err(|error| failed(&error.message))?);
         }
         let unmapped = |_| failed("a frame cannot be mapped");
-        let source = VideoFrame::from_buffer_readable(buffer.clone(), info).map_err(unmapped)?;
-        let stretched =
-            gst::Buffer::with_size(target.size()).map_err(|error| failed(&error.message))?;
+        let source = video::map(buffer, info)?;
         let mut stretched =
-            VideoFrame::from_buffer_writable(stretched, &target).map_err(unmapped)?;
+            gst::Buffer::with_size(target.size()).map_err(|error| failed(&error.message))?;
         if let Some(converter) = &state.converter {
-            converter.frame(&source, &mut stretched);
+            let stretched = stretched.make_mut();
+            let mut stretched =
+                VideoFrameRef::from_buffer_ref_writable(stretched, &target).map_err(unmapped)?;
+            converter.frame_ref(&source, &mut stretched);
         }
         state.fresh = false;
-        video::read(&stretched.into_buffer(), &target).map(Some)
+        video::read(&stretched, &target).map(Some)
     }
 }
 

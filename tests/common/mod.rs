@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod conceal;
+pub mod fuzz;
 
 use std::sync::{Arc, LazyLock, Once};
 
@@ -25,10 +26,15 @@ pub const FORMATS: [(VideoFormat, [usize; 3], Option<usize>); 7] = [
     (VideoFormat::Gbr, [2, 0, 1], None),
 ];
 
-/// Makes the elements known.
+/// Makes the elements known. A warning of GLib or GStreamer ends the test, as with
+/// `G_DEBUG=fatal-warnings`.
 pub fn init() {
     static INIT: Once = Once::new();
     INIT.call_once(|| {
+        use gst::glib::{LogLevels, log_set_always_fatal};
+        log_set_always_fatal(
+            LogLevels::LEVEL_ERROR | LogLevels::LEVEL_CRITICAL | LogLevels::LEVEL_WARNING,
+        );
         gst::init().unwrap();
         gstinvmih::plugin_register_static().unwrap();
     });
