@@ -5,6 +5,8 @@
 #![allow(dead_code)]
 
 pub mod conceal;
+pub mod launch;
+pub mod stream;
 
 use std::sync::{Arc, LazyLock, Once};
 
