@@ -47,7 +47,7 @@ impl Folder {
         self.launch(&format!(
             "matroskamux name=m ! filesink location=cover.mkv videotestsrc pattern=gradient {pictures} ! jpegenc ! queue ! m. audiotestsrc num-buffers=20 samplesperbuffer=441 ! audio/x-raw,rate=44100,channels=2 ! flacenc ! queue ! m."
         ));
-        for (u, pattern) in ["ball", "smpte", "colors", "pinwheel"].iter().enumerate() {
+        for (u, pattern) in ["ball", "bar", "smpte75", "pinwheel"].iter().enumerate() {
             self.launch(&format!(
                 "videotestsrc pattern={pattern} {pictures} ! jpegenc ! matroskamux ! filesink location=secret_{u}.mkv"
             ));
