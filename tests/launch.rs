@@ -125,6 +125,25 @@ fn weights_that_cannot_be_used_are_refused() {
 }
 
 #[test]
+fn the_variable_names_the_weights_and_the_property_wins_over_it() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("broken")).unwrap();
+    for name in ["hiding.safetensors", "rescaling-2x2.safetensors"] {
+        fs::write(folder.path("broken").join(name), "broken").unwrap();
+    }
+    let conceal = |properties: &str| {
+        format!(
+            "INVMIH_MODEL_PATH=broken gst-launch-1.0 filesrc location=cover.png ! decodebin ! videoconvert ! invmihconceal secret-location=photos {properties} ! fakesink"
+        )
+    };
+    let refused = folder.run("bash", &["-c", &format!("! {}", conceal(""))]);
+    assert!(refused.contains("'broken/hiding.safetensors'"), "{refused}");
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let property = format!("model-location={}", bundled.display());
+    folder.run("bash", &["-c", &conceal(&property)]);
+}
+
+#[test]
 fn a_cover_that_ends_before_its_secrets_are_linked_is_refused() {
     let folder = Folder::new();
     folder.conceal_refused("secrets=16", &["0 of 16 secret pads", "secret_15", "secret-location"]);
