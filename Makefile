@@ -4,7 +4,7 @@
 # A LIBTORCH of one's own wins over the one that `make setup` fetches.
 cargo := LIBTORCH=$${LIBTORCH:-$(CURDIR)/.libtorch/torch} cargo
 
-.PHONY: build demo test setup clean
+.PHONY: build demo test check-install setup setup-tests clean
 
 # target/release/libgstinvmih.so and target/release/invmih-train
 build: setup
@@ -14,14 +14,23 @@ build: setup
 demo: build
 	scripts/demo
 
-test: setup
+test: setup-tests
 	cargo fmt --check
+	scripts/check-headers
 	$(cargo) clippy --release --locked --all-targets -- -D warnings
 	$(cargo) test --release --locked
+
+# Installs into target/installed and uses what is there
+check-install: setup-tests
+	scripts/check-install
 
 # Rust is checked; system packages and libtorch are installed where they are missing
 setup:
 	@scripts/setup
+
+# What the tests need besides
+setup-tests:
+	@scripts/setup tests
 
 # Keeps libtorch
 clean:

@@ -1,146 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Both elements as users run them: gst-launch-1.0, with the bundled weights, on pictures on disk.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::LazyLock;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use common::launch::{Folder, HEIGHT, WIDTH, come_back};
 use gstinvmih::training::metrics::psnr;
-use image::RgbImage;
-use image::imageops::{self, FilterType};
-
-const WIDTH: u32 = 96;
-const HEIGHT: u32 = 64;
-
-/// A folder with `cover.png` and, in `photos`, sixteen other photographs, all small.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(folder.path("photos")).unwrap();
-        let photos = photographs();
-        photos[0].save(folder.path("cover.png")).unwrap();
-        for (u, photo) in photos[1..].iter().enumerate() {
-            photo.save(folder.path(&format!("photos/{u:02}.png"))).unwrap();
-        }
-        folder
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn picture(&self, name: &str) -> RgbImage {
-        image::open(self.path(name)).unwrap().into_rgb8()
-    }
-
-    fn start(&self, line: &str) -> Launch {
-        Launch::start(self.0.path(), line)
-    }
-
-    /// Runs a line that has to work.
-    fn launch(&self, line: &str) {
-        let (status, text) = self.start(line).wait();
-        assert!(status.success(), "{line}\n{text}");
-        assert!(!text.contains("CRITICAL") && !text.contains("panicked"), "{line}\n{text}");
-    }
-
-    /// Runs a line that has to fail with a message that contains all of some texts.
-    fn refused(&self, line: &str, texts: &[&str]) {
-        let (status, text) = self.start(line).wait();
-        assert!(!status.success(), "{line}\n{text}");
-        let error = text.lines().find(|line| line.starts_with("ERROR: from element"));
-        let error = error.unwrap_or_else(|| panic!("no error for {line}\n{text}"));
-        assert!(texts.iter().all(|part| error.contains(part)), "{texts:?} not in {error}");
-        assert!(!text.contains("panicked"), "{line}\n{text}");
-    }
-
-    /// Runs a line that hides in `cover.png` and has to fail.
-    fn conceal_refused(&self, properties: &str, texts: &[&str]) {
-        let source = "filesrc location=cover.png ! decodebin ! videoconvert";
-        let line =
-            format!("{source} ! invmihconceal {properties} ! pngenc ! filesink location=stego.png");
-        self.refused(&line, texts);
-        let written = fs::read(self.path("stego.png")).unwrap_or_default();
-        assert!(written.is_empty(), "{line} left {} bytes", written.len());
-    }
-}
-
-/// Seventeen landscape photographs.
-fn photographs() -> Vec<RgbImage> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos");
-    let mut paths: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "png"));
-    paths.sort();
-    let photos = paths.iter().map(|path| image::open(path).unwrap().into_rgb8());
-    let small = photos
-        .filter(|photo| photo.width() > photo.height())
-        .map(|photo| imageops::resize(&photo, WIDTH, HEIGHT, FilterType::CatmullRom));
-    let photos: Vec<_> = small.take(17).collect();
-    assert_eq!(photos.len(), 17);
-    photos
-}
-
-/// A folder with nothing but the plugin that was built with this test, beside it.
-static PLUGIN_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin");
-    let test = std::env::current_exe().unwrap();
-    let link = folder.join("libgstinvmih.so");
-    fs::create_dir_all(&folder).unwrap();
-    let _ = fs::remove_file(&link);
-    std::os::unix::fs::symlink(test.with_file_name("libgstinvmih.so"), link).unwrap();
-    folder
-});
-
-/// A running gst-launch-1.0 with nothing but GST_PLUGIN_PATH set.
-struct Launch {
-    child: Child,
-    output: tempfile::NamedTempFile,
-}
-
-impl Launch {
-    fn start(folder: &Path, line: &str) -> Self {
-        let output = tempfile::NamedTempFile::new().unwrap();
-        let streams = output.reopen().unwrap();
-        let child = Command::new("gst-launch-1.0")
-            .args(line.split_whitespace())
-            .current_dir(folder)
-            .env("GST_PLUGIN_PATH", &*PLUGIN_FOLDER)
-            .env_remove("INVMIH_MODEL_PATH")
-            .stdin(Stdio::null())
-            .stdout(streams.try_clone().unwrap())
-            .stderr(streams)
-            .spawn()
-            .expect("gst-launch-1.0");
-        Self { child, output }
-    }
-
-    fn text(&self) -> String {
-        fs::read_to_string(self.output.path()).unwrap()
-    }
-
-    fn wait(mut self) -> (ExitStatus, String) {
-        let deadline = Instant::now() + Duration::from_secs(120);
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return (status, self.text());
-            }
-            assert!(Instant::now() < deadline, "still running:\n{}", self.text());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Launch {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use image::imageops;
 
 #[test]
 fn sixteen_photographs_hide_in_one_and_come_back() {
@@ -155,20 +24,6 @@ fn sixteen_photographs_hide_in_one_and_come_back() {
     assert!((20.0..99.0).contains(&quality), "stego at {quality:.1} dB");
     come_back(&folder, 16, 15.0);
     assert!(!folder.path("revealed_16.png").exists());
-}
-
-/// Each `revealed_NN.png` has to be nearer to its own photograph than to any other, and not further
-/// from it than `floor` dB.
-fn come_back(folder: &Folder, count: usize, floor: f64) {
-    let photos: Vec<_> =
-        (0..count).map(|u| folder.picture(&format!("photos/{u:02}.png"))).collect();
-    for u in 0..count {
-        let revealed = folder.picture(&format!("revealed_{u:02}.png"));
-        let qualities: Vec<_> = photos.iter().map(|photo| psnr(photo, &revealed)).collect();
-        let best = qualities.iter().copied().fold(0.0, f64::max);
-        assert_eq!(qualities[u], best, "secret {u}: {qualities:.1?}");
-        assert!(qualities[u] >= floor, "secret {u} at {:.1} dB", qualities[u]);
-    }
 }
 
 #[test]
@@ -267,6 +122,25 @@ fn weights_that_cannot_be_used_are_refused() {
     refused(4, &["rescaling-2x2.safetensors", "cannot be used"]);
     put("rescaling-2x2.safetensors", &[]);
     refused(4, &["rescaling-2x2.safetensors", "cannot be used"]);
+}
+
+#[test]
+fn the_variable_names_the_weights_and_the_property_wins_over_it() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("broken")).unwrap();
+    for name in ["hiding.safetensors", "rescaling-2x2.safetensors"] {
+        fs::write(folder.path("broken").join(name), "broken").unwrap();
+    }
+    let conceal = |properties: &str| {
+        format!(
+            "INVMIH_MODEL_PATH=broken gst-launch-1.0 filesrc location=cover.png ! decodebin ! videoconvert ! invmihconceal secret-location=photos {properties} ! fakesink"
+        )
+    };
+    let refused = folder.run("bash", &["-c", &format!("! {}", conceal(""))]);
+    assert!(refused.contains("'broken/hiding.safetensors'"), "{refused}");
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let property = format!("model-location={}", bundled.display());
+    folder.run("bash", &["-c", &conceal(&property)]);
 }
 
 #[test]

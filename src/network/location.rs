@@ -23,6 +23,11 @@ impl WeightsPaths {
     /// [`Error::WeightsMissing`] naming the file and the folders searched.
     pub fn find(location: Option<&Path>, grid: Grid) -> Result<Self, Error> {
         let folders = location.map_or_else(default_folders, |folder| vec![folder.into()]);
+        Self::first(&folders, grid)
+    }
+
+    /// Takes the first folder with both files.
+    fn first(folders: &[PathBuf], grid: Grid) -> Result<Self, Error> {
         let rescaling = Module::Rescaling(grid).file_name();
         let hiding = Module::Hiding(None).file_name();
         let missing = |file| Error::WeightsMissing {
@@ -50,6 +55,11 @@ impl WeightsPaths {
 fn default_folders() -> Vec<PathBuf> {
     let environment = std::env::var_os("INVMIH_MODEL_PATH").map(PathBuf::from);
     let installed = option_env!("INVMIH_DATADIR").map(PathBuf::from);
+    in_order(environment, installed)
+}
+
+/// The folders that are set, and the source tree's last.
+fn in_order(environment: Option<PathBuf>, installed: Option<PathBuf>) -> Vec<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     environment.into_iter().chain(installed).chain([source]).collect()
 }
@@ -57,6 +67,43 @@ fn default_folders() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn with_weights() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["rescaling-2x2.safetensors", "hiding.safetensors"] {
+            std::fs::write(folder.path().join(name), []).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn the_variable_comes_before_the_installation_and_that_before_the_source() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        let (variable, installed) = (Path::new("/variable"), Path::new("/installed"));
+        let both = in_order(Some(variable.into()), Some(installed.into()));
+        assert_eq!(both, [variable, installed, &source]);
+        assert_eq!(in_order(None, Some(installed.into())), [installed, &source]);
+        assert_eq!(in_order(None, None), [source]);
+    }
+
+    #[test]
+    fn the_first_folder_with_both_files_is_taken() {
+        let grid = Grid::for_secrets(4).unwrap();
+        let (half, whole, other) = (with_weights(), with_weights(), with_weights());
+        std::fs::remove_file(half.path().join("hiding.safetensors")).unwrap();
+        let folders = [&half, &whole, &other].map(|folder| folder.path().to_path_buf());
+        let paths = WeightsPaths::first(&folders, grid).unwrap();
+        assert!(paths.hiding.starts_with(whole.path()), "{paths:?}");
+        assert!(paths.rescaling.starts_with(whole.path()), "{paths:?}");
+    }
+
+    #[test]
+    fn a_location_that_is_given_is_the_only_one() {
+        let empty = tempfile::tempdir().unwrap();
+        let grid = Grid::for_secrets(4).unwrap();
+        let error = WeightsPaths::find(Some(empty.path()), grid).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("'{}'", empty.path().display())), "{error}");
+    }
 
     #[test]
     fn a_grids_own_hiding_weights_win() {

@@ -6,6 +6,8 @@
 
 pub mod conceal;
 pub mod fuzz;
+pub mod launch;
+pub mod stream;
 
 use std::sync::{Arc, LazyLock, Once};
 

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+# videos.sh COVER SECRET SECRET SECRET SECRET OUT: hides four videos in the video COVER, whose sound stays,
+# as OUT/stego.mkv, and reveals each from there as OUT/revealed_0.mkv to OUT/revealed_3.mkv.
+set -euo pipefail
+(($# == 6)) || {
+    sed -n 's/^# //p' "$0" | tail -n +2 >&2
+    exit 2
+}
+cover=$1 secrets=("${@:2:4}") out=$6
+
+# The one video codec of Debian's that keeps R, G and B as they are.
+exact=(videoconvert ! video/x-raw,format=BGRx ! avenc_ffv1 ! matroskamux)
+
+mkdir -p "$out"
+inputs=() outputs=()
+for u in "${!secrets[@]}"; do
+    inputs+=(filesrc location="${secrets[u]}" ! decodebin ! c.secret_"$u")
+    outputs+=(r.src_"$u" ! queue ! "${exact[@]}" ! filesink location="$out/revealed_$u.mkv")
+done
+
+set -x
+gst-launch-1.0 filesrc location="$cover" ! decodebin name=d \
+    d. ! queue ! videoconvert ! c.sink "${inputs[@]}" \
+    invmihconceal name=c ! queue ! "${exact[@]}" name=m ! filesink location="$out/stego.mkv" \
+    d. ! queue ! audioconvert ! flacenc ! m.
+gst-launch-1.0 filesrc location="$out/stego.mkv" ! decodebin ! videoconvert \
+    ! invmihreveal name=r "${outputs[@]}"
