@@ -27,13 +27,6 @@ fn sixteen_photographs_hide_in_one_and_come_back() {
 }
 
 #[test]
-fn videos_hide_in_a_video() {
-    Folder::new().launch(
-        "invmihconceal name=c secrets=4 ! videoconvert ! fakesink  videotestsrc num-buffers=2 ! c.sink  videotestsrc pattern=ball ! c.secret_0  videotestsrc pattern=snow ! c.secret_1  videotestsrc pattern=smpte ! c.secret_2  videotestsrc pattern=circular ! c.secret_3",
-    );
-}
-
-#[test]
 fn secrets_that_are_linked_late_are_waited_for() {
     let folder = Folder::new();
     let secrets: String = (0..4)
