@@ -120,10 +120,7 @@ fn weights_that_cannot_be_used_are_refused() {
 #[test]
 fn the_variable_names_the_weights_and_the_property_wins_over_it() {
     let folder = Folder::new();
-    fs::create_dir(folder.path("broken")).unwrap();
-    for name in ["hiding.safetensors", "rescaling-2x2.safetensors"] {
-        fs::write(folder.path("broken").join(name), "broken").unwrap();
-    }
+    folder.add_broken_weights("broken");
     let conceal = |properties: &str| {
         format!(
             "INVMIH_MODEL_PATH=broken gst-launch-1.0 filesrc location=cover.png ! decodebin ! videoconvert ! invmihconceal secret-location=photos {properties} ! fakesink"
