@@ -7,6 +7,7 @@ Debian: python3-gi, gir1.2-gstreamer-1.0 and gir1.2-gst-plugins-base-1.0, and GS
 
 import math
 import sys
+from typing import NoReturn
 
 import gi
 
@@ -47,12 +48,17 @@ def feed(source: Gst.Element, kind: int) -> None:
     source.end_of_stream()
 
 
+def fail(pipeline: Gst.Pipeline) -> NoReturn:
+    """Ends the program with what an element said."""
+    message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
+    sys.exit(message.parse_error()[0].message if message else "the stream has ended")
+
+
 def pull(pipeline: Gst.Pipeline, name: str) -> bytes:
     """The next frame of an appsink."""
     sample = pipeline.get_by_name(name).pull_sample()
     if sample is None:
-        message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
-        sys.exit(message.parse_error()[0].message if message else f"{name} has ended")
+        fail(pipeline)
     buffer = sample.get_buffer()
     return buffer.extract_dup(0, buffer.get_size())
 
@@ -68,8 +74,9 @@ def main() -> None:
     pipeline = Gst.parse_launch(PIPELINE)
     for kind, name in enumerate(["cover"] + [f"secret_{u}" for u in range(SECRETS)]):
         feed(pipeline.get_by_name(name), kind)
-    pipeline.set_state(Gst.State.PLAYING)
     try:
+        if pipeline.set_state(Gst.State.PLAYING) == Gst.StateChangeReturn.FAILURE:
+            fail(pipeline)
         for number in range(FRAMES):
             quality = psnr(frame(0, number), pull(pipeline, "stego"))
             print(f"frame {number}: cover and stego {quality:5.2f} dB")

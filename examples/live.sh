@@ -3,6 +3,7 @@
 # live.sh SECRETS OUT [FRAMES]: hides the first four pictures of the folder SECRETS in FRAMES (100) frames of
 # a live picture, as OUT/stego.mkv, and reveals them meanwhile, small and in one picture, as OUT/preview.mkv.
 # For a camera, put v4l2src in the place of videotestsrc; to watch, autovideosink in that of the last filesink.
+# Ctrl-C ends the files properly.
 set -euo pipefail
 (($# == 2 || $# == 3)) || {
     sed -n 's/^# //p' "$0" | tail -n +2 >&2
@@ -16,7 +17,7 @@ exact=(videoconvert ! video/x-raw,format=BGRx ! avenc_ffv1 ! matroskamux)
 
 mkdir -p "$out"
 set -x
-gst-launch-1.0 videotestsrc is-live=true num-buffers="$frames" \
+gst-launch-1.0 -e videotestsrc is-live=true num-buffers="$frames" \
     ! video/x-raw,width=160,height=120,framerate=10/1 \
     ! "${latest[@]}" ! videoconvert ! invmihconceal secret-location="$secrets" ! tee name=t \
     t. ! queue ! "${exact[@]}" ! filesink location="$out/stego.mkv" \

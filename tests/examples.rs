@@ -5,7 +5,8 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::launch::Folder;
+use common::launch::{FRAMES, Folder};
+use common::stream::decoded;
 use gstinvmih::training::metrics::psnr;
 
 /// In examples/, where the scripts are.
@@ -57,6 +58,28 @@ fn a_script_hides_and_reveals_stills() {
         assert!(psnr(&secret, &revealed) > 15.0, "secret {u}");
     }
     assert!(!folder.path("out/revealed_09.png").exists());
+}
+
+#[test]
+fn a_silent_cover_and_secrets_with_sound_are_fine() {
+    let folder = Folder::new();
+    folder.add_videos();
+    let secrets = ["cover.mkv", "secret_1.mkv", "secret_2.mkv", "cover.mkv"];
+    folder.run(script("videos.sh"), &[&["secret_0.mkv"], &secrets[..], &["out"]].concat());
+    for file in ["stego", "revealed_0", "revealed_3"] {
+        assert_eq!(decoded(&folder.path(&format!("out/{file}.mkv"))).len(), FRAMES, "{file}");
+    }
+}
+
+#[test]
+fn programs_say_what_an_element_said() {
+    let folder = Folder::new();
+    folder.add_broken_weights("broken");
+    for path in [program("hide_frames"), script("hide_frames.py")] {
+        let call = format!("! INVMIH_MODEL_PATH=broken {} shown", path.display());
+        let text = folder.run("bash", &["-c", &call]);
+        assert!(text.contains("broken/hiding.safetensors"), "{text}");
+    }
 }
 
 #[test]

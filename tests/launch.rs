@@ -27,13 +27,6 @@ fn sixteen_photographs_hide_in_one_and_come_back() {
 }
 
 #[test]
-fn videos_hide_in_a_video() {
-    Folder::new().launch(
-        "invmihconceal name=c secrets=4 ! videoconvert ! fakesink  videotestsrc num-buffers=2 ! c.sink  videotestsrc pattern=ball ! c.secret_0  videotestsrc pattern=snow ! c.secret_1  videotestsrc pattern=smpte ! c.secret_2  videotestsrc pattern=circular ! c.secret_3",
-    );
-}
-
-#[test]
 fn secrets_that_are_linked_late_are_waited_for() {
     let folder = Folder::new();
     let secrets: String = (0..4)
@@ -127,10 +120,7 @@ fn weights_that_cannot_be_used_are_refused() {
 #[test]
 fn the_variable_names_the_weights_and_the_property_wins_over_it() {
     let folder = Folder::new();
-    fs::create_dir(folder.path("broken")).unwrap();
-    for name in ["hiding.safetensors", "rescaling-2x2.safetensors"] {
-        fs::write(folder.path("broken").join(name), "broken").unwrap();
-    }
+    folder.add_broken_weights("broken");
     let conceal = |properties: &str| {
         format!(
             "INVMIH_MODEL_PATH=broken gst-launch-1.0 filesrc location=cover.png ! decodebin ! videoconvert ! invmihconceal secret-location=photos {properties} ! fakesink"

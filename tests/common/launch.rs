@@ -54,6 +54,14 @@ impl Folder {
         }
     }
 
+    /// Adds a folder of weights for four secrets that cannot be used.
+    pub fn add_broken_weights(&self, name: &str) {
+        fs::create_dir(self.path(name)).unwrap();
+        for file in ["hiding.safetensors", "rescaling-2x2.safetensors"] {
+            fs::write(self.path(name).join(file), "broken").unwrap();
+        }
+    }
+
     /// Starts `gst-launch-1.0` with a line.
     pub fn start(&self, line: &str) -> Launch {
         Launch::start(self.0.path(), "gst-launch-1.0", line.split_whitespace())
