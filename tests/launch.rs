@@ -96,7 +96,7 @@ static PLUGIN_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     folder
 });
 
-/// A running gst-launch-1.0 with nothing but GST_PLUGIN_PATH set.
+/// A running gst-launch-1.0 that knows only this plugin's folder and ends at warnings of GLib.
 struct Launch {
     child: Child,
     output: tempfile::NamedTempFile,
@@ -110,6 +110,7 @@ impl Launch {
             .args(line.split_whitespace())
             .current_dir(folder)
             .env("GST_PLUGIN_PATH", &*PLUGIN_FOLDER)
+            .env("G_DEBUG", "fatal-warnings")
             .env_remove("INVMIH_MODEL_PATH")
             .stdin(Stdio::null())
             .stdout(streams.try_clone().unwrap())

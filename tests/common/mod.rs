@@ -6,6 +6,7 @@
 
 pub mod conceal;
 pub mod fuzz;
+pub mod pipeline;
 
 use std::sync::{Arc, LazyLock, Once};
 
