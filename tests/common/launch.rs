@@ -145,6 +145,7 @@ impl Launch {
             .args(arguments)
             .current_dir(folder)
             .env("GST_PLUGIN_PATH", &*PLUGIN_FOLDER)
+            .env("G_DEBUG", "fatal-warnings")
             .env("OMP_NUM_THREADS", "1")
             .env_remove("INVMIH_MODEL_PATH")
             .stdin(Stdio::null())

@@ -8,6 +8,7 @@ pub mod conceal;
 pub mod fuzz;
 pub mod launch;
 pub mod stream;
+pub mod pipeline;
 
 use std::sync::{Arc, LazyLock, Once};
 
