@@ -154,3 +154,40 @@ fn decode(file: &Path, patch: u32) -> Result<Tensor, String> {
     let pixels = Tensor::from_slice(picture.as_raw()).view([height as i64, width as i64, 3]);
     Ok(pixels.permute([2, 0, 1]).contiguous())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Photographs of 6×4 that are told apart by their brightness.
+    fn photographs(count: i64) -> Photographs {
+        let grey = |k| Tensor::full([3, 4, 6], k, (Kind::Uint8, Device::Cpu));
+        Photographs { pictures: (0..count).map(grey).collect(), skipped: Vec::new() }
+    }
+
+    fn brightness(photographs: &Photographs) -> Vec<i64> {
+        photographs.pictures.iter().map(|picture| picture.int64_value(&[0, 0, 0])).collect()
+    }
+
+    #[test]
+    fn what_is_held_out_is_not_trained_on() {
+        let mut rest = photographs(60);
+        let held_out = brightness(&rest.held_out());
+        assert_eq!(held_out, [40, 20, 0]);
+        let rest = brightness(&rest);
+        assert_eq!(rest.len(), 57);
+        assert!(held_out.iter().all(|picture| !rest.contains(picture)));
+        let mut few = photographs(19);
+        assert_eq!((few.held_out().len(), few.len()), (19, 19));
+        assert_eq!(photographs(240).held_out().len(), 12);
+        assert_eq!(photographs(255).held_out().len(), 12);
+    }
+
+    #[test]
+    fn middles_go_round() {
+        let middles = photographs(3).middles(2..5, 2);
+        assert_eq!(middles.size(), [3, 3, 2, 2]);
+        let first = |place| (middles.double_value(&[place, 0, 0, 0]) * 255.0).round();
+        assert_eq!([first(0), first(1), first(2)], [2.0, 0.0, 1.0]);
+    }
+}
