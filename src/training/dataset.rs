@@ -17,7 +17,8 @@ const SMALLEST_SCALE: f64 = 0.6;
 
 /// One photograph in so many is held out for validation,
 const HELD_OUT_OF: usize = 20;
-/// and no more than a cover and its sixteen secrets take.
+/// no fewer than a cover and four secrets take, and no more than with sixteen.
+const LEAST_HELD_OUT: usize = 5;
 const MOST_HELD_OUT: usize = 17;
 
 /// Photographs of at least a patch's size, decoded once and kept as bytes on the device.
@@ -71,12 +72,12 @@ impl Photographs {
     }
 
     /// Takes some photographs out, evenly spread and always the same: what is left is to be trained
-    /// on, they are to be measured on. Fewer than 20 photographs are too few to spare one: then it
-    /// is measured on the same that is trained on.
+    /// on, they are to be measured on. Fewer than 100 photographs are too few to spare some: then
+    /// it is measured on the same that is trained on.
     pub fn held_out(&mut self) -> Self {
         let count = (self.pictures.len() / HELD_OUT_OF).min(MOST_HELD_OUT);
         let shared = self.pictures.iter().map(Tensor::shallow_clone);
-        if count == 0 {
+        if count < LEAST_HELD_OUT {
             return Self { pictures: shared.collect(), skipped: Vec::new() };
         }
         // From the last, so that the places of those before stay as they are.
@@ -171,14 +172,14 @@ mod tests {
 
     #[test]
     fn what_is_held_out_is_not_trained_on() {
-        let mut rest = photographs(60);
+        let mut rest = photographs(120);
         let held_out = brightness(&rest.held_out());
-        assert_eq!(held_out, [40, 20, 0]);
+        assert_eq!(held_out, [100, 80, 60, 40, 20, 0]);
         let rest = brightness(&rest);
-        assert_eq!(rest.len(), 57);
+        assert_eq!(rest.len(), 114);
         assert!(held_out.iter().all(|picture| !rest.contains(picture)));
-        let mut few = photographs(19);
-        assert_eq!((few.held_out().len(), few.len()), (19, 19));
+        let mut few = photographs(99);
+        assert_eq!((few.held_out().len(), few.len()), (99, 99));
         assert_eq!(photographs(240).held_out().len(), 12);
         assert_eq!(photographs(255).held_out().len(), 12);
     }
