@@ -24,7 +24,7 @@ fn evaluate_measures_the_pngs_that_it_leaves() {
     let parent = tempfile::tempdir().unwrap();
     let (images, out) = (folder(parent.path(), "images"), parent.path().join("out"));
     let call = ["evaluate", "--images", &images, "--out", out.to_str().unwrap()];
-    let (stdout, _) = worked(&[&call[..], &["--secrets", "4", "--covers", "1"]].concat());
+    let (stdout, _) = worked(&[&call[..], &["--covers", "1", "--threads", "1"]].concat());
     let row = stdout.lines().find(|line| line.starts_with("| images | 4 | cover |")).unwrap();
     let psnr: f64 = row.split('|').nth(4).unwrap().trim().parse().unwrap();
     let open = |path: &Path| image::open(path).unwrap().into_rgb8();
@@ -42,8 +42,8 @@ fn a_report_has_tables_plots_and_sheets() {
     let set = folder(parent.path(), "div2k_256");
     let (out, report) = (parent.path().join("out"), parent.path().join("docs/results.md"));
     let (out, file) = (out.to_str().unwrap(), report.to_str().unwrap());
-    let (stdout, _) =
-        worked(&["evaluate", "--images", &set, "--out", out, "--covers", "1", "--report", file]);
+    let call = ["evaluate", "--images", &set, "--out", out, "--covers", "1", "--threads", "1"];
+    let (stdout, _) = worked(&[&call[..], &["--report", file]].concat());
     let text = fs::read_to_string(&report).unwrap();
     assert!(text.contains(&format!("evaluate --images {set} --out")), "{text}");
     for side in ["cover", "secret"] {
@@ -63,13 +63,26 @@ fn a_report_has_tables_plots_and_sheets() {
     assert_eq!(image::open(pictures.join("sheet-4.jpg")).unwrap().width(), 1024);
 }
 
+/// Five photographs of 128×96.
+fn photographs(folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    for name in ["kodim03", "kodim04", "kodim12", "kodim20", "kodim23"].map(|n| format!("{n}.png"))
+    {
+        let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos");
+        let part = image::open(photos.join(&name)).unwrap().crop_imm(200, 150, 128, 96);
+        part.save(folder.join(&name)).unwrap();
+    }
+}
+
 #[test]
 fn bicubic_tiles_take_hiding_weights_alone() {
     let parent = tempfile::tempdir().unwrap();
-    let (images, out) = (folder(parent.path(), "images"), parent.path().join("out"));
-    let weights = parent.path().join("weights");
-    let call = ["evaluate", "--images", &images, "--out", out.to_str().unwrap(), "--covers", "1"];
-    let call = [&call[..], &["--bicubic", weights.to_str().unwrap()]].concat();
+    let [images, out, weights] = ["images", "out", "weights"].map(|name| parent.path().join(name));
+    photographs(&images);
+    let call = ["evaluate", "--images", images.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let call =
+        [&call[..], &["--covers", "1", "--threads", "1", "--bicubic", weights.to_str().unwrap()]]
+            .concat();
     fs::create_dir(&weights).unwrap();
     refused(&call, &["hiding.safetensors"]);
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/hiding.safetensors");
@@ -80,7 +93,7 @@ fn bicubic_tiles_take_hiding_weights_alone() {
         row.split('|').nth(4).unwrap().trim().parse().unwrap()
     };
     assert!(psnr("cover") > 25.0 && psnr("secret") > 15.0, "{stdout}");
-    let odd = image::open(Path::new(&images).join("0.png")).unwrap().crop_imm(0, 0, 39, 32);
-    odd.save(Path::new(&images).join("0.png")).unwrap();
+    let odd = image::open(images.join("kodim03.png")).unwrap().crop_imm(0, 0, 39, 32);
+    odd.save(images.join("kodim03.png")).unwrap();
     refused(&call, &["39x32", "multiples of 2 and 2"]);
 }

@@ -36,6 +36,12 @@ fn a_run_leaves_weights_that_info_describes() {
     let (stdout, stderr) = worked(&run);
     assert!(stdout.contains("6 photographs"), "{stdout}");
     assert!(stderr.contains("2 file(s) skipped"), "{stderr}");
+    assert!(stdout.contains("validation, cover / secret dB: 2x2 "), "{stdout}");
+    let names = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name());
+    let names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    // Curves of each of the three stages; no state of a finished run.
+    assert_eq!(names.iter().filter(|name| name.contains("tfevents")).count(), 3, "{names:?}");
+    assert!(!names.contains(&"run.state".into()), "{names:?}");
     let hiding = format!("{out}/hiding.safetensors");
     let rescaling = format!("{out}/rescaling-2x2.safetensors");
     let (stdout, _) = worked(&["info", &hiding, &rescaling]);

@@ -17,7 +17,8 @@ const SMALLEST_SCALE: f64 = 0.6;
 
 /// One photograph in so many is held out for validation,
 const HELD_OUT_OF: usize = 20;
-/// and no more than a cover and its sixteen secrets take.
+/// no fewer than a cover and four secrets take, and no more than with sixteen.
+const LEAST_HELD_OUT: usize = 5;
 const MOST_HELD_OUT: usize = 17;
 
 /// Photographs of at least a patch's size, decoded once and kept as bytes on the device.
@@ -71,12 +72,12 @@ impl Photographs {
     }
 
     /// Takes some photographs out, evenly spread and always the same: what is left is to be trained
-    /// on, they are to be measured on. Fewer than 20 photographs are too few to spare one: then it
-    /// is measured on the same that is trained on.
+    /// on, they are to be measured on. Fewer than 100 photographs are too few to spare some: then
+    /// it is measured on the same that is trained on.
     pub fn held_out(&mut self) -> Self {
         let count = (self.pictures.len() / HELD_OUT_OF).min(MOST_HELD_OUT);
         let shared = self.pictures.iter().map(Tensor::shallow_clone);
-        if count == 0 {
+        if count < LEAST_HELD_OUT {
             return Self { pictures: shared.collect(), skipped: Vec::new() };
         }
         // From the last, so that the places of those before stay as they are.
@@ -153,4 +154,41 @@ fn decode(file: &Path, patch: u32) -> Result<Tensor, String> {
     }
     let pixels = Tensor::from_slice(picture.as_raw()).view([height as i64, width as i64, 3]);
     Ok(pixels.permute([2, 0, 1]).contiguous())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Photographs of 6×4 that are told apart by their brightness.
+    fn photographs(count: i64) -> Photographs {
+        let grey = |k| Tensor::full([3, 4, 6], k, (Kind::Uint8, Device::Cpu));
+        Photographs { pictures: (0..count).map(grey).collect(), skipped: Vec::new() }
+    }
+
+    fn brightness(photographs: &Photographs) -> Vec<i64> {
+        photographs.pictures.iter().map(|picture| picture.int64_value(&[0, 0, 0])).collect()
+    }
+
+    #[test]
+    fn what_is_held_out_is_not_trained_on() {
+        let mut rest = photographs(120);
+        let held_out = brightness(&rest.held_out());
+        assert_eq!(held_out, [100, 80, 60, 40, 20, 0]);
+        let rest = brightness(&rest);
+        assert_eq!(rest.len(), 114);
+        assert!(held_out.iter().all(|picture| !rest.contains(picture)));
+        let mut few = photographs(99);
+        assert_eq!((few.held_out().len(), few.len()), (99, 99));
+        assert_eq!(photographs(240).held_out().len(), 12);
+        assert_eq!(photographs(255).held_out().len(), 12);
+    }
+
+    #[test]
+    fn middles_go_round() {
+        let middles = photographs(3).middles(2..5, 2);
+        assert_eq!(middles.size(), [3, 3, 2, 2]);
+        let first = |place| (middles.double_value(&[place, 0, 0, 0]) * 255.0).round();
+        assert_eq!([first(0), first(1), first(2)], [2.0, 0.0, 1.0]);
+    }
 }

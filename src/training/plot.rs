@@ -29,7 +29,9 @@ const SAMPLE: i32 = 18;
 pub fn svg(title: &str, lines: &[Line]) -> Result<String, Box<dyn Error>> {
     let points = || lines.iter().flat_map(|line| line.points.iter());
     let lowest = points().map(|(_, psnr)| *psnr).fold(f64::INFINITY, f64::min).floor() - 1.0;
-    let highest = points().map(|(_, psnr)| *psnr).fold(0.0, f64::max).ceil() + 1.0;
+    let highest = points().map(|(_, psnr)| *psnr).fold(lowest, f64::max).ceil();
+    // Room for the legend.
+    let highest = highest + 0.4 * (highest - lowest) + 1.0;
     let mut text = String::new();
     {
         let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
@@ -42,7 +44,8 @@ pub fn svg(title: &str, lines: &[Line]) -> Result<String, Box<dyn Error>> {
             .build_cartesian_2d(3.0..17.0, lowest..highest)?;
         let mut mesh = chart.configure_mesh();
         mesh.x_desc("secrets in a cover").y_desc("PSNR in dB").x_labels(14);
-        mesh.x_label_formatter(&|n| format!("{n:.0}")).draw()?;
+        mesh.x_label_formatter(&|n| format!("{n:.0}")).y_label_formatter(&|db| format!("{db:.0}"));
+        mesh.light_line_style(TRANSPARENT).bold_line_style(BLACK.mix(0.15)).draw()?;
         for line in lines {
             let (colour, points) = (line.colour, line.points.clone());
             let width = if line.dots_only { 0 } else { 2 };

@@ -129,10 +129,13 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
     check_folders(&args.out, args.resume.as_deref())?;
     let mut photographs = load(&args, device)?;
     let held_out = photographs.held_out();
+    let validation = match held_out.len() {
+        few if few < photographs.len() => format!("{few} more to validate"),
+        _ => "too few to keep some to validate".into(),
+    };
     println!(
-        "{} photographs, {} to validate, device {device:?}, convolutions in {:?}",
+        "{} photographs, {validation}, device {device:?}, convolutions in {:?}",
         photographs.len(),
-        held_out.len(),
         Precision::best(device)
     );
     let stopped = stop_on_ctrl_c();
@@ -274,7 +277,10 @@ fn show(event: &Event, progress: &ProgressBar) {
 
 /// `validation, cover / secret dB: 2x2 37.12 / 31.50, …`
 fn validation_line(scores: &[Score]) -> String {
-    let grid = |score: &Score| format!("{} {:.2} / {:.2}", score.grid, score.cover, score.secret);
+    // While rescaling is trained alone there is no cover.
+    let psnr = |value: f64| if value.is_nan() { "-".into() } else { format!("{value:.2}") };
+    let grid =
+        |score: &Score| format!("{} {} / {}", score.grid, psnr(score.cover), psnr(score.secret));
     let grids: Vec<_> = scores.iter().map(grid).collect();
     format!("validation, cover / secret dB: {}", grids.join(", "))
 }
