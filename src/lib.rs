@@ -4,10 +4,12 @@
 #![deny(missing_docs)]
 
 mod conceal;
+mod latency;
 pub mod network;
 mod pictures;
 mod reveal;
 mod settings;
+mod stats;
 pub mod training;
 mod video;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The element: pads, properties, and one stego for every cover.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
@@ -9,14 +10,15 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::covers::is_gap;
-use super::stego::State;
+use super::settings::Settings;
+use super::stego::{State, Step};
 use super::stills::Stills;
 use super::wait::Wait;
-use crate::settings::{ModelSettings, check_number};
+use crate::settings::check_number;
+use crate::stats::Stats;
 use crate::video;
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "invmihconceal",
         gst::DebugColorFlags::empty(),
@@ -24,17 +26,14 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-#[derive(Clone, Default)]
-struct Settings {
-    model: ModelSettings,
-    secret_location: Option<String>,
-}
-
 pub struct InvMihConceal {
     pub(super) cover_pad: gst_base::AggregatorPad,
-    settings: Mutex<Settings>,
+    pub(super) settings: Mutex<Settings>,
     pub(super) state: Mutex<State>,
+    pub(super) stats: Mutex<Stats>,
     pub(super) wait: Mutex<Wait>,
+    /// Whether the user was told that caps were refused.
+    refused: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -49,7 +48,9 @@ impl ObjectSubclass for InvMihConceal {
             cover_pad: gst::PadBuilder::from_template(&template).build(),
             settings: Mutex::default(),
             state: Mutex::default(),
+            stats: Mutex::default(),
             wait: Mutex::default(),
+            refused: AtomicBool::default(),
         }
     }
 }
@@ -57,41 +58,50 @@ impl ObjectSubclass for InvMihConceal {
 impl ObjectImpl for InvMihConceal {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let location = glib::ParamSpecString::builder("secret-location")
-                .nick("Secret location")
-                .blurb(
-                    "Where the secrets lie if no secret pad is linked: a folder, whose first PNG \
-                     and JPEG files by name are taken, or a pattern such as photos/%02d.png, \
-                     counted from 0",
-                )
-                .mutable_ready()
-                .build();
-            ModelSettings::properties().into_iter().chain([location]).collect()
+            let own = [
+                glib::ParamSpecBoolean::builder("force-live")
+                    .nick("Force live")
+                    .blurb(
+                        "Always behave as in a live pipeline: a cover waits for its secrets no \
+                         longer than the latency, then their last frames serve",
+                    )
+                    .construct_only()
+                    .build(),
+                Stats::property(
+                    "; cover-psnr, the mean over the stegos in dB (gdouble), once there is one",
+                ),
+            ];
+            Settings::properties().into_iter().chain(own).collect()
         });
         PROPERTIES.as_ref()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = self.settings.lock().unwrap();
         match pspec.name() {
-            "secret-location" => {
-                settings.secret_location = value.get().expect("type checked by GObject");
+            "force-live" => {
+                self.obj().set_force_live(value.get().expect("type checked by GObject"));
             }
-            name => settings.model.set(name, value),
+            name => self.settings.lock().unwrap().set(name, value),
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = self.settings.lock().unwrap();
         match pspec.name() {
-            "secret-location" => settings.secret_location.to_value(),
-            name => settings.model.get(name),
+            "force-live" => self.obj().is_force_live().to_value(),
+            "stats" => self.stats.lock().unwrap().structure().to_value(),
+            name => self.settings.lock().unwrap().get(name),
         }
     }
 
     fn constructed(&self) {
         self.parent_constructed();
         self.obj().add_pad(&self.cover_pad).expect("the first pad of its name");
+        let weak = self.downgrade();
+        self.cover_pad.connect_unlinked(move |_, _| {
+            if let Some(imp) = weak.upgrade() {
+                imp.wait_anew();
+            }
+        });
     }
 }
 
@@ -139,6 +149,7 @@ impl ElementImpl for InvMihConceal {
     fn release_pad(&self, pad: &gst::Pad) {
         self.parent_release_pad(pad);
         self.state.lock().unwrap().forget_mosaic();
+        self.wait_anew();
     }
 }
 
@@ -160,11 +171,12 @@ impl AggregatorImpl for InvMihConceal {
         };
         let model = Some(settings.model.open()?);
         let scrambler = settings.model.scrambler()?.map(Arc::new);
-        if stills.is_none() {
-            self.start_waiting(secrets);
-        }
+        self.start_waiting(if stills.is_none() { secrets } else { 0 });
+        self.refused.store(false, Ordering::Relaxed);
+        *self.stats.lock().unwrap() = Stats::default();
+        let batch_size = settings.batch_size as usize;
         *self.state.lock().unwrap() =
-            State { model, secrets, scrambler, stills, ..State::default() };
+            State { model, secrets, scrambler, stills, batch_size, ..State::default() };
         Ok(())
     }
 
@@ -176,11 +188,12 @@ impl AggregatorImpl for InvMihConceal {
     }
 
     fn flush(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.wait.lock().unwrap().cover_ended = false;
-        let mut state = self.state.lock().unwrap();
-        state.covers.flush();
-        state.sent_segment = None;
+        self.flush_covers();
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn next_time(&self) -> Option<gst::ClockTime> {
+        self.next_deadline()
     }
 
     fn create_new_pad(
@@ -216,25 +229,47 @@ impl AggregatorImpl for InvMihConceal {
     }
 
     fn sink_event(&self, pad: &gst_base::AggregatorPad, event: gst::Event) -> bool {
-        let gst::EventView::Caps(caps) = event.view() else {
-            return self.parent_sink_event(pad, event);
+        let taken = match (event.view(), pad.downcast_ref::<super::SecretPad>()) {
+            (gst::EventView::Caps(caps), Some(secret)) => secret.imp().set_caps(caps.caps()),
+            (gst::EventView::Caps(caps), None) => {
+                let taken = self.state.lock().unwrap().covers.set_caps(caps.caps());
+                self.announce_latency();
+                taken
+            }
+            (gst::EventView::FlushStop(_), None) => {
+                self.flush_covers();
+                return self.parent_sink_event(pad, event);
+            }
+            _ => return self.parent_sink_event(pad, event),
         };
-        let taken = match pad.downcast_ref::<super::SecretPad>() {
-            Some(secret) => secret.imp().set_caps(caps.caps()),
-            None => self.state.lock().unwrap().covers.set_caps(caps.caps()),
-        };
-        taken.inspect_err(|error| gst::error!(CAT, obj = pad, "{}: {error}", caps.caps())).is_ok()
+        taken.inspect_err(|error| gst::error!(CAT, obj = pad, "{error}: {event:?}")).is_ok()
     }
 
     fn sink_query(&self, pad: &gst_base::AggregatorPad, query: &mut gst::QueryRef) -> bool {
+        if pad != &self.cover_pad {
+            return self.parent_sink_query(pad, query);
+        }
         match query.view_mut() {
-            gst::QueryViewMut::Caps(caps) if pad == &self.cover_pad => {
+            gst::QueryViewMut::Caps(caps) => {
                 let downstream = self.obj().src_pad().peer_query_caps(None);
-                video::answer(caps, &video::caps().intersect(&downstream));
+                let common = video::caps().intersect(&downstream);
+                if common.is_empty() {
+                    video::refuse(&*self.obj(), *CAT, &downstream, &self.refused);
+                }
+                video::answer(caps, &common);
+                true
+            }
+            gst::QueryViewMut::AcceptCaps(caps) if !caps.caps().can_intersect(&video::caps()) => {
+                video::refuse(&*self.obj(), *CAT, caps.caps(), &self.refused);
+                caps.set_result(false);
                 true
             }
             _ => self.parent_sink_query(pad, query),
         }
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        self.upstream_event(event)
     }
 
     fn src_query(&self, query: &mut gst::QueryRef) -> bool {
@@ -244,7 +279,7 @@ impl AggregatorImpl for InvMihConceal {
                 video::answer(caps, &video::caps().intersect(&upstream));
                 true
             }
-            _ => self.parent_src_query(query),
+            _ => self.upstream_query(query),
         }
     }
 
@@ -263,24 +298,24 @@ impl AggregatorImpl for InvMihConceal {
         true
     }
 
-    fn aggregate(&self, _timeout: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let cover = self.next_cover().map_err(|error| self.failed(error))?;
-        let Some(cover) = cover else {
-            let ended = self.cover_pad.is_eos() && self.state.lock().unwrap().covers.is_empty();
-            return Err(if ended {
-                gst::FlowError::Eos
-            } else {
-                gst_base::AGGREGATOR_FLOW_NEED_DATA
-            });
-        };
-        let new_segment = self.send_format(&cover);
-        if is_gap(&cover.buffer) {
-            self.send_gap(&cover, new_segment);
-            return Ok(gst::FlowSuccess::Ok);
-        }
-        match self.conceal(cover).map_err(|error| self.failed(error))? {
-            Some(stego) => self.finish_buffer(stego),
-            None => Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
+    fn aggregate(&self, mut late: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
+        // Until there is no more to do: the base class may wait for frames on all pads.
+        loop {
+            match self.next_step(late).map_err(|error| self.failed(error))? {
+                Step::Conceal(batch) => {
+                    for stego in self.conceal(batch).map_err(|error| self.failed(error))? {
+                        self.send_format(&stego);
+                        self.finish_buffer(stego.buffer)?;
+                    }
+                }
+                Step::Gap(gap) => {
+                    let new_segment = self.send_format(&gap);
+                    self.send_gap(&gap, new_segment);
+                }
+                Step::Wait => return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
+                Step::End => return Err(gst::FlowError::Eos),
+            }
+            late = false;
         }
     }
 }
@@ -292,6 +327,12 @@ impl InvMihConceal {
             pads.into_iter().filter_map(|pad| pad.downcast().ok()).collect();
         secrets.sort_by_key(|pad| pad.imp().number());
         secrets
+    }
+
+    /// Forgets the covers that came before a flush.
+    fn flush_covers(&self) {
+        self.wait.lock().unwrap().cover_ended = false;
+        self.state.lock().unwrap().flush();
     }
 
     /// Whether a pad may be added now.

@@ -22,9 +22,12 @@ use gst::prelude::*;
 
 mod covers;
 mod imp;
+mod output;
 mod pad;
+mod settings;
 mod stego;
 mod stills;
+mod upstream;
 mod wait;
 
 glib::wrapper! {

@@ -15,6 +15,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod negotiation;
 mod output;
 mod session;
 
