@@ -21,15 +21,24 @@ impl InvMihConceal {
         }
     }
 
-    /// Seeks all sources. The base class goes on once all pads were flushed: those of secrets whose
-    /// source does not seek, a still for example, are flushed here, and their last frames serve on.
+    /// Seeks all sources that can. The base class goes on once all pads were flushed, so those of
+    /// secrets whose source cannot seek, a still for example, are flushed here, and their last frames
+    /// serve on.
     fn seek(&self, seek: gst::Event) -> bool {
-        let fixed: Vec<_> =
-            self.secret_pads().into_iter().filter(|pad| !can_seek(pad.upcast_ref())).collect();
+        if !can_seek(&self.cover_pad) {
+            return false;
+        }
+        let mut fixed = self.secret_pads();
+        fixed.retain(|pad| !can_seek(pad));
         let seqnum = seek.seqnum();
+        // The base class would send the seek to them, and stop for good when it fails.
+        let kept: Vec<_> = fixed.iter().filter_map(|pad| keep_from(&pad.peer()?, seqnum)).collect();
         let sought = self.parent_src_event(seek);
+        for (source, probe) in kept {
+            source.remove_probe(probe);
+        }
         if sought {
-            fixed.iter().for_each(|pad| flush(pad.upcast_ref(), seqnum));
+            fixed.iter().for_each(|pad| flush(pad, seqnum));
         }
         sought
     }
@@ -45,13 +54,24 @@ impl InvMihConceal {
     }
 }
 
-fn can_seek(pad: &gst::Pad) -> bool {
+fn can_seek(pad: &impl IsA<gst::Pad>) -> bool {
     let mut query = gst::query::Seeking::new(gst::Format::Time);
     pad.peer_query(&mut query) && query.result().0
 }
 
+/// Lets a source believe that an event from downstream was handled.
+fn keep_from(source: &gst::Pad, seqnum: gst::Seqnum) -> Option<(gst::Pad, gst::PadProbeId)> {
+    let probe = source.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+        match info.event().is_some_and(|event| event.seqnum() == seqnum) {
+            true => gst::PadProbeReturn::Handled,
+            false => gst::PadProbeReturn::Ok,
+        }
+    })?;
+    Some((source.clone(), probe))
+}
+
 /// Flushes a sink pad whose source does not; its segment and end stay.
-fn flush(pad: &gst::Pad, seqnum: gst::Seqnum) {
+fn flush(pad: &impl IsA<gst::Pad>, seqnum: gst::Seqnum) {
     let segment = pad.sticky_event::<gst::event::Segment>(0).map(gst::Event::from);
     let end = pad.sticky_event::<gst::event::Eos>(0).map(gst::Event::from);
     pad.send_event(gst::event::FlushStart::builder().seqnum(seqnum).build());
