@@ -35,7 +35,7 @@ pub fn refuse(
 ) {
     let formats = FORMATS.map(|format| format.to_str().as_str()).join(", ");
     let text = format!(
-        "{caps} cannot carry secrets: that takes 8-bit R, G and B ({formats}); YUV never, because \
+        "caps of a neighbour ({caps}) cannot carry secrets: that takes 8-bit R, G and B ({formats}); YUV never, because \
          converting to it rounds away what is hidden. Put a videoconvert before the cover, or a \
          lossless RGB encoder behind the stego"
     );

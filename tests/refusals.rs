@@ -64,6 +64,17 @@ fn a_cover_that_is_never_linked_is_asked_for() {
 }
 
 #[test]
+fn a_cover_that_is_unlinked_under_way_is_asked_for_again() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let bus = bus(&conceal.element);
+    conceal.push_stills(&secrets(SIZE, 10), &format());
+    conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), 0));
+    let sink = conceal.element.static_pad("sink").unwrap();
+    sink.peer().unwrap().unlink(&sink).unwrap();
+    assert_eq!(warning_text(&bus), "the cover is missing: link it to the pad sink");
+}
+
+#[test]
 fn a_secret_pad_released_under_way_is_asked_for_again() {
     let mut conceal = Conceal::new(&format(), &format());
     let bus = bus(&conceal.element);

@@ -63,7 +63,8 @@ impl ObjectImpl for InvMihConceal {
                     .nick("Force live")
                     .blurb(
                         "Always behave as in a live pipeline: a cover waits for its secrets no \
-                         longer than the latency, then their last frames serve",
+                         longer than the latency, then their last frames serve. Set when the \
+                         element is made",
                     )
                     .construct_only()
                     .build(),

@@ -38,7 +38,7 @@ impl InvMihConceal {
     /// Takes the time of one pass of the network, and announces the latency anew if it has grown.
     pub(super) fn measured(&self, pass: Duration) {
         let grown = self.state.lock().unwrap().pass.measured(pass);
-        if grown.is_some() {
+        if grown {
             self.announce_latency();
         }
     }

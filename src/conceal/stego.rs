@@ -48,7 +48,7 @@ pub struct Paired {
 /// What can be done now.
 pub enum Step {
     Conceal(Vec<Paired>),
-    Gap(Cover),
+    Gap(Box<Cover>),
     Wait,
     End,
 }
@@ -103,7 +103,7 @@ impl InvMihConceal {
                 return Ok(Step::Conceal(self.take_batch()));
             }
             if is_gap(&cover.buffer) {
-                return Ok(Step::Gap(cover));
+                return Ok(Step::Gap(Box::new(cover)));
             }
             let Some(paired) = self.pair(cover)? else {
                 return Ok(Step::Wait);

@@ -379,4 +379,11 @@ mod tests {
         let small = Frame::new(2, 2, vec![0; 12]).unwrap();
         assert!(model.conceal_batch(&[(&covers[0], &mosaics[0]), (&small, &mosaics[0])]).is_err());
     }
+
+    #[test]
+    fn a_failure_of_libtorch_is_an_error() {
+        let tensor = |length| Tensor::ones([length], (Kind::Float, Device::Cpu));
+        let error = guarded(|| Ok(tensor(2) + tensor(3))).unwrap_err().to_string();
+        assert!(error.contains("libtorch failed") && error.contains("size"), "{error}");
+    }
 }

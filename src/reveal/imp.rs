@@ -263,7 +263,7 @@ impl InvMihReveal {
     fn measured(&self, pass: Duration) {
         self.stats.lock().unwrap().count(pass, None);
         let grown = self.state.lock().unwrap().pass.measured(pass);
-        if grown.is_some() {
+        if grown {
             let element = self.obj();
             // Without a bus nobody has to know.
             let _ = element.post_message(gst::message::Latency::builder().src(&*element).build());
