@@ -4,6 +4,7 @@
 #![deny(missing_docs)]
 
 mod conceal;
+mod latency;
 pub mod network;
 mod pictures;
 mod reveal;

@@ -1,64 +1,65 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The property `stats` that both elements have: what an element did since it was started.
+//! What an element has done since it was started: the property `stats`.
 
 use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 
-/// Counts of one run.
+/// Counts frames of the cover or the stego.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     frames: u64,
     inference: Duration,
-    /// Sum over the frames, on conceal alone.
-    cover_error: Option<f64>,
+    last_inference: Duration,
+    /// Sum over the frames in dB, where an element measures it.
+    cover_psnr: Option<f64>,
 }
 
 impl Stats {
-    /// The property, anew for each class.
-    pub fn property() -> glib::ParamSpec {
+    /// The property; `fields` describes what an element has beside the common ones.
+    pub fn property(fields: &str) -> glib::ParamSpec {
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb(
-                "Of the frames since the start: frames (guint64), inference-time (guint64, \
-                 nanoseconds in the network altogether) and, where covers are concealed in, \
-                 cover-psnr (gdouble, dB over all stegos)",
-            )
+            .blurb(&format!(
+                "Since the element was started: frames (guint64), inference-time and \
+                 last-inference-time of all frames and of the last one in the network \
+                 (guint64, ns){fields}"
+            ))
             .read_only()
             .build()
     }
 
-    /// Counts a frame that took some time.
-    pub fn add(&mut self, inference: Duration) {
+    /// Counts one frame, the network's time for it and, if measured, the stego's PSNR to its cover.
+    pub fn count(&mut self, inference: Duration, cover_psnr: Option<f64>) {
         self.frames += 1;
         self.inference += inference;
-    }
-
-    /// Counts the mean squared error of a stego, in levels of 8 bits.
-    pub fn add_cover_error(&mut self, error: f64) {
-        *self.cover_error.get_or_insert_default() += error;
-    }
-
-    /// The value of the property.
-    pub fn structure(&self) -> gst::Structure {
-        let mut builder = gst::Structure::builder("application/x-invmih-stats")
-            .field("frames", self.frames)
-            .field("inference-time", nanoseconds(self.inference));
-        if let Some(error) = self.cover_error {
-            builder = builder.field("cover-psnr", psnr(error / self.frames as f64));
+        self.last_inference = inference;
+        if let Some(psnr) = cover_psnr {
+            *self.cover_psnr.get_or_insert_default() += psnr;
         }
-        builder.build()
+    }
+
+    /// The property's value.
+    pub fn structure(&self) -> gst::Structure {
+        let builder = gst::Structure::builder("invmih-stats")
+            .field("frames", self.frames)
+            .field("inference-time", nanoseconds(self.inference))
+            .field("last-inference-time", nanoseconds(self.last_inference));
+        let mean = self.cover_psnr.map(|sum| sum / self.frames as f64);
+        builder.field_if_some("cover-psnr", mean).build()
     }
 }
 
-/// For a field of a structure.
-pub fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+/// A duration as GStreamer's structures have it.
+pub fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
-/// PSNR in dB of a mean squared error in levels of 8 bits.
-pub fn psnr(error: f64) -> f64 {
+/// PSNR in dB of two pictures of one size, each its bytes of R, G and B; infinite if they are equal.
+pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    let squared = |(a, b): (&u8, &u8)| u64::from(a.abs_diff(*b)).pow(2);
+    let error = a.iter().zip(b).map(squared).sum::<u64>() as f64 / a.len() as f64;
     10.0 * (255.0 * 255.0 / error).log10()
 }
 
@@ -67,18 +68,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_psnr_is_that_of_all_frames_together() {
-        gst::init().unwrap();
+    fn frames_and_times_add_up() {
         let mut stats = Stats::default();
-        for error in [1.0, 3.0] {
-            stats.add(Duration::from_nanos(7));
-            stats.add_cover_error(error);
-        }
+        assert!(!stats.structure().has_field("cover-psnr"));
+        stats.count(Duration::from_nanos(30), Some(20.0));
+        stats.count(Duration::from_nanos(12), Some(30.0));
         let structure = stats.structure();
-        assert_eq!(structure.get("frames"), Ok(2u64));
-        assert_eq!(structure.get("inference-time"), Ok(14u64));
-        let psnr = structure.get::<f64>("cover-psnr").unwrap();
-        assert!((psnr - 45.1205).abs() < 1e-3, "{psnr}");
-        assert!(Stats::default().structure().get::<f64>("cover-psnr").is_err());
+        assert_eq!(structure.get::<u64>("frames"), Ok(2));
+        assert_eq!(structure.get::<u64>("inference-time"), Ok(42));
+        assert_eq!(structure.get::<u64>("last-inference-time"), Ok(12));
+        assert_eq!(structure.get::<f64>("cover-psnr"), Ok(25.0));
+    }
+
+    #[test]
+    fn psnr_is_of_the_mean_squared_difference() {
+        assert_eq!(psnr(&[7, 8], &[7, 8]), f64::INFINITY);
+        assert_eq!(psnr(&[0, 0], &[255, 255]), 0.0);
+        // (10² + 0²) / 2 = 50.
+        assert!((psnr(&[10, 3], &[0, 3]) - 31.1411).abs() < 1e-3);
     }
 }

@@ -2,6 +2,8 @@
 //! Between raw video buffers and the network's frames: the bytes of R, G and B, wherever the format
 //! keeps them, and nothing else.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use gst_video::prelude::*;
 use gst_video::{VideoFormat, VideoFormatFlags, VideoFrameRef, VideoInfo, VideoMeta};
 
@@ -22,6 +24,25 @@ const FORMATS: [VideoFormat; 7] = [
 /// The caps of cover, stego and revealed secrets.
 pub fn caps() -> gst::Caps {
     gst_video::VideoCapsBuilder::new().format_list(FORMATS).build()
+}
+
+/// Says in the log and on the bus why caps are refused, unless that was `said` already.
+pub fn refuse(
+    element: &impl IsA<gst::Element>,
+    category: gst::DebugCategory,
+    caps: &gst::CapsRef,
+    said: &AtomicBool,
+) {
+    let formats = FORMATS.map(|format| format.to_str().as_str()).join(", ");
+    let text = format!(
+        "caps of a neighbour ({caps}) cannot carry secrets: that takes 8-bit R, G and B ({formats}); YUV never, because \
+         converting to it rounds away what is hidden. Put a videoconvert before the cover, or a \
+         lossless RGB encoder behind the stego"
+    );
+    gst::error!(category, obj = element, "{text}");
+    if !said.swap(true, Ordering::Relaxed) {
+        gst::element_warning!(element, gst::CoreError::Negotiation, ("{text}"));
+    }
 }
 
 /// Answers a caps query with some caps, in the order of the query's filter.

@@ -38,6 +38,11 @@ impl Covers {
         Ok(())
     }
 
+    /// Of the frames to come.
+    pub fn info(&self) -> Option<&VideoInfo> {
+        self.format.as_ref().map(|(_, info)| info)
+    }
+
     /// Forgets the covers, not their format.
     pub fn flush(&mut self) {
         self.queue.clear();

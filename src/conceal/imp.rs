@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The element: pads, properties, and one stego for every cover.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
@@ -9,15 +10,15 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::covers::is_gap;
-use super::stego::State;
+use super::settings::Settings;
+use super::stego::{State, Step};
 use super::stills::Stills;
 use super::wait::Wait;
-use crate::settings::{ModelSettings, check_number};
+use crate::settings::check_number;
 use crate::stats::Stats;
 use crate::video;
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "invmihconceal",
         gst::DebugColorFlags::empty(),
@@ -25,32 +26,14 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-const DEFAULT_BATCH_SIZE: u32 = 1;
-
-#[derive(Clone)]
-struct Settings {
-    model: ModelSettings,
-    secret_location: Option<String>,
-    batch_size: u32,
-    post_messages: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            model: ModelSettings::default(),
-            secret_location: None,
-            batch_size: DEFAULT_BATCH_SIZE,
-            post_messages: false,
-        }
-    }
-}
-
 pub struct InvMihConceal {
     pub(super) cover_pad: gst_base::AggregatorPad,
-    settings: Mutex<Settings>,
+    pub(super) settings: Mutex<Settings>,
     pub(super) state: Mutex<State>,
+    pub(super) stats: Mutex<Stats>,
     pub(super) wait: Mutex<Wait>,
+    /// Whether the user was told that caps were refused.
+    refused: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -65,7 +48,9 @@ impl ObjectSubclass for InvMihConceal {
             cover_pad: gst::PadBuilder::from_template(&template).build(),
             settings: Mutex::default(),
             state: Mutex::default(),
+            stats: Mutex::default(),
             wait: Mutex::default(),
+            refused: AtomicBool::default(),
         }
     }
 }
@@ -73,69 +58,51 @@ impl ObjectSubclass for InvMihConceal {
 impl ObjectImpl for InvMihConceal {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let location = glib::ParamSpecString::builder("secret-location")
-                .nick("Secret location")
-                .blurb(
-                    "Where the secrets lie if no secret pad is linked: a folder, whose first PNG \
-                     and JPEG files by name are taken, or a pattern such as photos/%02d.png, \
-                     counted from 0",
-                )
-                .mutable_ready()
-                .build();
-            let batch_size = glib::ParamSpecUInt::builder("batch-size")
-                .nick("Batch size")
-                .blurb(
-                    "How many covers go through the network together; a live stream does not \
-                     wait for them",
-                )
-                .minimum(1)
-                .maximum(64)
-                .default_value(DEFAULT_BATCH_SIZE)
-                .mutable_ready()
-                .build();
-            let post_messages = glib::ParamSpecBoolean::builder("post-messages")
-                .nick("Post messages")
-                .blurb("Post an element message invmihconceal for each stego, with its PSNR")
-                .mutable_ready()
-                .build();
-            let own = [location, batch_size, post_messages, Stats::property()];
-            ModelSettings::properties().into_iter().chain(own).collect()
+            let own = [
+                glib::ParamSpecBoolean::builder("force-live")
+                    .nick("Force live")
+                    .blurb(
+                        "Always behave as in a live pipeline: a cover waits for its secrets no \
+                         longer than the latency, then their last frames serve. Set when the \
+                         element is made",
+                    )
+                    .construct_only()
+                    .build(),
+                Stats::property(
+                    "; cover-psnr, the mean over the stegos in dB (gdouble), once there is one",
+                ),
+            ];
+            Settings::properties().into_iter().chain(own).collect()
         });
         PROPERTIES.as_ref()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = self.settings.lock().unwrap();
         match pspec.name() {
-            "secret-location" => {
-                settings.secret_location = value.get().expect("type checked by GObject");
+            "force-live" => {
+                self.obj().set_force_live(value.get().expect("type checked by GObject"));
             }
-            "batch-size" => {
-                settings.batch_size = value.get().expect("type checked by GObject");
-            }
-            "post-messages" => {
-                settings.post_messages = value.get().expect("type checked by GObject");
-            }
-            name => settings.model.set(name, value),
+            name => self.settings.lock().unwrap().set(name, value),
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        if pspec.name() == "stats" {
-            return self.state.lock().unwrap().stats.structure().to_value();
-        }
-        let settings = self.settings.lock().unwrap();
         match pspec.name() {
-            "secret-location" => settings.secret_location.to_value(),
-            "batch-size" => settings.batch_size.to_value(),
-            "post-messages" => settings.post_messages.to_value(),
-            name => settings.model.get(name),
+            "force-live" => self.obj().is_force_live().to_value(),
+            "stats" => self.stats.lock().unwrap().structure().to_value(),
+            name => self.settings.lock().unwrap().get(name),
         }
     }
 
     fn constructed(&self) {
         self.parent_constructed();
         self.obj().add_pad(&self.cover_pad).expect("the first pad of its name");
+        let weak = self.downgrade();
+        self.cover_pad.connect_unlinked(move |_, _| {
+            if let Some(imp) = weak.upgrade() {
+                imp.wait_anew();
+            }
+        });
     }
 }
 
@@ -183,6 +150,7 @@ impl ElementImpl for InvMihConceal {
     fn release_pad(&self, pad: &gst::Pad) {
         self.parent_release_pad(pad);
         self.state.lock().unwrap().forget_mosaic();
+        self.wait_anew();
     }
 }
 
@@ -206,38 +174,29 @@ impl AggregatorImpl for InvMihConceal {
         gst::info!(CAT, imp = self, "{model}");
         let model = Some(model);
         let scrambler = settings.model.scrambler()?.map(Arc::new);
-        if stills.is_none() {
-            self.start_waiting(secrets);
-        }
-        *self.state.lock().unwrap() = State {
-            model,
-            secrets,
-            scrambler,
-            stills,
-            batch_size: settings.batch_size as usize,
-            post_messages: settings.post_messages,
-            ..State::default()
-        };
+        self.start_waiting(if stills.is_none() { secrets } else { 0 });
+        self.refused.store(false, Ordering::Relaxed);
+        *self.stats.lock().unwrap() = Stats::default();
+        let batch_size = settings.batch_size as usize;
+        *self.state.lock().unwrap() =
+            State { model, secrets, scrambler, stills, batch_size, ..State::default() };
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         self.stop_waiting();
-        // What was done can still be asked for.
-        let mut state = self.state.lock().unwrap();
-        *state = State { stats: std::mem::take(&mut state.stats), ..State::default() };
-        drop(state);
+        *self.state.lock().unwrap() = State::default();
         self.secret_pads().iter().for_each(|pad| pad.imp().reset());
         Ok(())
     }
 
     fn flush(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.wait.lock().unwrap().cover_ended = false;
-        let mut state = self.state.lock().unwrap();
-        state.covers.flush();
-        state.batch.clear();
-        state.sent_segment = None;
+        self.flush_covers();
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn next_time(&self) -> Option<gst::ClockTime> {
+        self.next_deadline()
     }
 
     fn create_new_pad(
@@ -276,25 +235,47 @@ impl AggregatorImpl for InvMihConceal {
     }
 
     fn sink_event(&self, pad: &gst_base::AggregatorPad, event: gst::Event) -> bool {
-        let gst::EventView::Caps(caps) = event.view() else {
-            return self.parent_sink_event(pad, event);
+        let taken = match (event.view(), pad.downcast_ref::<super::SecretPad>()) {
+            (gst::EventView::Caps(caps), Some(secret)) => secret.imp().set_caps(caps.caps()),
+            (gst::EventView::Caps(caps), None) => {
+                let taken = self.state.lock().unwrap().covers.set_caps(caps.caps());
+                self.announce_latency();
+                taken
+            }
+            (gst::EventView::FlushStop(_), None) => {
+                self.flush_covers();
+                return self.parent_sink_event(pad, event);
+            }
+            _ => return self.parent_sink_event(pad, event),
         };
-        let taken = match pad.downcast_ref::<super::SecretPad>() {
-            Some(secret) => secret.imp().set_caps(caps.caps()),
-            None => self.state.lock().unwrap().covers.set_caps(caps.caps()),
-        };
-        taken.inspect_err(|error| gst::error!(CAT, obj = pad, "{}: {error}", caps.caps())).is_ok()
+        taken.inspect_err(|error| gst::error!(CAT, obj = pad, "{error}: {event:?}")).is_ok()
     }
 
     fn sink_query(&self, pad: &gst_base::AggregatorPad, query: &mut gst::QueryRef) -> bool {
+        if pad != &self.cover_pad {
+            return self.parent_sink_query(pad, query);
+        }
         match query.view_mut() {
-            gst::QueryViewMut::Caps(caps) if pad == &self.cover_pad => {
+            gst::QueryViewMut::Caps(caps) => {
                 let downstream = self.obj().src_pad().peer_query_caps(None);
-                video::answer(caps, &video::caps().intersect(&downstream));
+                let common = video::caps().intersect(&downstream);
+                if common.is_empty() {
+                    video::refuse(&*self.obj(), *CAT, &downstream, &self.refused);
+                }
+                video::answer(caps, &common);
+                true
+            }
+            gst::QueryViewMut::AcceptCaps(caps) if !caps.caps().can_intersect(&video::caps()) => {
+                video::refuse(&*self.obj(), *CAT, caps.caps(), &self.refused);
+                caps.set_result(false);
                 true
             }
             _ => self.parent_sink_query(pad, query),
         }
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        self.upstream_event(event)
     }
 
     fn src_query(&self, query: &mut gst::QueryRef) -> bool {
@@ -304,7 +285,7 @@ impl AggregatorImpl for InvMihConceal {
                 video::answer(caps, &video::caps().intersect(&upstream));
                 true
             }
-            _ => self.parent_src_query(query),
+            _ => self.upstream_query(query),
         }
     }
 
@@ -323,27 +304,24 @@ impl AggregatorImpl for InvMihConceal {
         true
     }
 
-    fn aggregate(&self, _timeout: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let cover = self.next_cover().map_err(|error| self.failed(error))?;
-        let Some(cover) = cover else {
-            let ended = self.cover_pad.is_eos() && self.state.lock().unwrap().covers.is_empty();
-            if !ended {
-                return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA);
+    fn aggregate(&self, mut late: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
+        // Until there is no more to do: the base class may wait for frames on all pads.
+        loop {
+            match self.next_step(late).map_err(|error| self.failed(error))? {
+                Step::Conceal(batch) => {
+                    for stego in self.conceal(batch).map_err(|error| self.failed(error))? {
+                        self.send_format(&stego);
+                        self.finish_buffer(stego.buffer)?;
+                    }
+                }
+                Step::Gap(gap) => {
+                    let new_segment = self.send_format(&gap);
+                    self.send_gap(&gap, new_segment);
+                }
+                Step::Wait => return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
+                Step::End => return Err(gst::FlowError::Eos),
             }
-            self.push_batch()?;
-            return Err(gst::FlowError::Eos);
-        };
-        let gap = is_gap(&cover.buffer);
-        if gap || self.ends_batch(&cover) {
-            self.push_batch()?;
-        }
-        if gap {
-            self.send_gap(&cover);
-            return Ok(gst::FlowSuccess::Ok);
-        }
-        match self.prepare(cover).map_err(|error| self.failed(error))? {
-            Some(prepared) => self.add_to_batch(prepared),
-            None => Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
+            late = false;
         }
     }
 }
@@ -355,6 +333,12 @@ impl InvMihConceal {
             pads.into_iter().filter_map(|pad| pad.downcast().ok()).collect();
         secrets.sort_by_key(|pad| pad.imp().number());
         secrets
+    }
+
+    /// Forgets the covers that came before a flush.
+    fn flush_covers(&self) {
+        self.wait.lock().unwrap().cover_ended = false;
+        self.state.lock().unwrap().flush();
     }
 
     /// Whether a pad may be added now.
@@ -373,7 +357,7 @@ impl InvMihConceal {
     }
 
     /// Ends the stream with a message on the bus.
-    pub(super) fn failed(&self, error: gst::ErrorMessage) -> gst::FlowError {
+    fn failed(&self, error: gst::ErrorMessage) -> gst::FlowError {
         self.post_error_message(error);
         gst::FlowError::Error
     }

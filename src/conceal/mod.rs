@@ -11,8 +11,8 @@
 //! and metas; only R, G and B change. A secret's frame is its latest at or before the cover's running
 //! time; the first serves earlier covers too, the last serves on after the secret's end.
 //!
-//! Secret pads may be linked late: covers wait until all are. Missing ones are named in a warning
-//! after five seconds, and in an error once the cover has ended.
+//! Pads may be linked late: covers wait until all are. Missing ones are named in a warning after
+//! five seconds, and in an error once the cover has ended.
 //!
 //! With `batch-size` k, up to k covers go through the network together. A stream that is not live
 //! waits for k covers, a live one takes those that are there.
@@ -23,16 +23,33 @@
 //!
 //! A cover needs timestamps, but for the first frame: a picture without one stands at the start of
 //! its segment.
+//!
+//! Live, a cover waits for its secrets no longer than the latency, once each has had a frame: then
+//! their last frames serve. The element's own latency is the cover's frame duration times `batch-size`
+//! and the longest pass of the network so far, rounded up to a power of two of milliseconds; the first
+//! pass does not count. It is announced anew as it grows. No stego is dropped for being late, and QoS
+//! events go no further upstream.
+//!
+//! With a `batch-size`, other events of the cover's stream than caps, segments, gaps and its end may
+//! overtake the covers of a batch.
+//!
+//! A flushing seek goes to every source that can seek. A secret whose source cannot, or that has
+//! nothing at the new position, keeps its last frame.
+//!
+//! The weights are read when the element goes to PAUSED. What happens to their files afterwards
+//! matters to the next start only: a file of another inode, size or time is read anew.
 
 use gst::glib;
 use gst::prelude::*;
 
-mod batch;
 mod covers;
 mod imp;
+mod output;
 mod pad;
+mod settings;
 mod stego;
 mod stills;
+mod upstream;
 mod wait;
 
 glib::wrapper! {
@@ -46,6 +63,7 @@ glib::wrapper! {
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    SecretPad::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(
         Some(plugin),
         "invmihconceal",

@@ -22,7 +22,10 @@ const FIELD_LINES: u32 = 5;
 struct State {
     /// Of the frames to come.
     info: Option<VideoInfo>,
+    /// From before a flush, if none has come since: then it serves if none comes at all.
     current: Option<(gst::Buffer, VideoInfo)>,
+    /// Whether a frame came since the start or the last flush.
+    begun: bool,
     /// Whether nobody has asked for the current frame yet.
     fresh: bool,
     converter: Option<VideoConverter>,
@@ -46,7 +49,7 @@ impl PadImpl for SecretPad {}
 
 impl AggregatorPadImpl for SecretPad {
     fn flush(&self, aggregator: &gst_base::Aggregator) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.state.lock().unwrap().current = None;
+        self.state.lock().unwrap().begun = false;
         self.parent_flush(aggregator)
     }
 }
@@ -69,21 +72,29 @@ impl SecretPad {
     }
 
     /// Makes the latest frame at or before a running time the current one; false while it is still
-    /// to come. The first frame also serves every time before it, the last one every time after it.
-    pub fn advance(&self, time: gst::Signed<gst::ClockTime>) -> Result<bool, gst::ErrorMessage> {
+    /// to come, unless it is `late`: then the current one serves. The first frame also serves every
+    /// time before it, the last one every time after it and every gap.
+    pub fn advance(
+        &self,
+        time: gst::Signed<gst::ClockTime>,
+        late: bool,
+    ) -> Result<bool, gst::ErrorMessage> {
         let pad = self.obj();
         let mut state = self.state.lock().unwrap();
         while let Some(buffer) = pad.peek_buffer() {
-            if !covers::is_gap(&buffer) {
-                let first = state.current.is_none();
-                if covers::running_time(pad.upcast_ref(), &buffer, first)? > time && !first {
-                    return Ok(true);
-                }
+            let start = covers::running_time(pad.upcast_ref(), &buffer, !state.begun)?;
+            let gap = covers::is_gap(&buffer);
+            let lasts = |duration| gap && start + gst::Signed::Positive(duration) > time;
+            if state.begun && (start > time || buffer.duration().is_some_and(lasts)) {
+                return Ok(true);
+            }
+            if !gap {
                 let info = state.info.clone().ok_or_else(|| {
                     gst::error_msg!(gst::StreamError::Format, ("{} has no caps", pad.name()))
                 })?;
                 state.current = Some((buffer, info));
                 state.fresh = true;
+                state.begun = true;
             }
             pad.drop_buffer();
         }
@@ -93,7 +104,7 @@ impl SecretPad {
                 ("{} ended without a frame", pad.name())
             ));
         }
-        Ok(pad.is_eos())
+        Ok(pad.is_eos() || late && state.begun)
     }
 
     /// Whether the current frame was never asked for.
@@ -101,12 +112,13 @@ impl SecretPad {
         self.state.lock().unwrap().fresh
     }
 
-    /// Whether there is a current frame.
+    /// Whether there is a frame that serves if no other comes.
     pub fn has_frame(&self) -> bool {
-        self.state.lock().unwrap().current.is_some()
+        let state = self.state.lock().unwrap();
+        state.current.is_some() && (state.begun || self.obj().is_eos())
     }
 
-    /// The current frame, stretched to a cover's size; none before the first and after a flush.
+    /// The current frame, stretched to a cover's size; none before the first.
     pub fn frame(&self, width: usize, height: usize) -> Result<Option<Frame>, gst::ErrorMessage> {
         let name = self.obj().name();
         let failed = |why: &str| gst::error_msg!(gst::StreamError::Format, ("{name}: {why}"));

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
-//! From a cover and its secrets to a stego.
+//! From covers and their secrets to stegos.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
+use gst_video::VideoInfo;
 
-use super::batch::Prepared;
-use super::covers::{Cover, Covers};
+use super::covers::{Cover, Covers, is_gap};
 use super::imp::InvMihConceal;
 use super::stills::Stills;
+use crate::latency::PassTime;
 use crate::network::{Frame, Model, Mosaic, Scrambler};
-use crate::stats::Stats;
-use crate::video;
+use crate::{stats, video};
 
 /// What belongs to one run, from READY to READY.
 #[derive(Default)]
@@ -26,20 +25,55 @@ pub struct State {
     pub covers: Covers,
     pub stills: Option<Arc<Stills>>,
     /// Of the current secrets.
-    pub mosaic: Option<Arc<Mosaic>>,
-    /// Covers that wait for a full batch, with their secrets.
-    pub batch: Vec<Prepared>,
-    pub batch_size: usize,
-    pub post_messages: bool,
-    pub stats: Stats,
+    pub mosaic: Option<Mosaic>,
     /// Counts what made mosaics out of date, one that is in the making too.
     pub forgotten: u32,
+    pub batch_size: usize,
+    pub batch: Vec<Paired>,
+    pub pass: PassTime,
     /// What the source pad has sent.
     pub sent_caps: Option<gst::Caps>,
     pub sent_segment: Option<gst::Segment>,
 }
 
+/// A cover with what is hidden in it.
+pub struct Paired {
+    cover: Cover,
+    frame: Frame,
+    mosaic: Mosaic,
+    /// The network's time for the mosaic.
+    took: Duration,
+}
+
+/// What can be done now.
+pub enum Step {
+    Conceal(Vec<Paired>),
+    Gap(Box<Cover>),
+    Wait,
+    End,
+}
+
 impl State {
+    fn model(&self) -> Result<Arc<Model>, gst::ErrorMessage> {
+        self.model.clone().ok_or_else(|| {
+            gst::error_msg!(gst::CoreError::StateChange, ("the element is not started"))
+        })
+    }
+
+    /// Whether a cover may go through the network together with those of the batch.
+    fn fits_batch(&self, cover: &Cover) -> bool {
+        let size = |info: &VideoInfo| (info.width(), info.height());
+        let same = |paired: &Paired| size(&paired.cover.info) == size(&cover.info);
+        !is_gap(&cover.buffer) && self.batch.iter().all(same)
+    }
+
+    /// Forgets the covers.
+    pub fn flush(&mut self) {
+        self.covers.flush();
+        self.batch.clear();
+        self.sent_segment = None;
+    }
+
     /// The secrets are others from now on.
     pub fn forget_mosaic(&mut self) {
         self.mosaic = None;
@@ -48,8 +82,55 @@ impl State {
 }
 
 impl InvMihConceal {
+    /// Takes covers whose secrets are there, a batch of them if there are as many or no more are to
+    /// be waited for. Where the next cover is `late`, secrets that have not come do not hold it.
+    pub(super) fn next_step(&self, mut late: bool) -> Result<Step, gst::ErrorMessage> {
+        loop {
+            let cover = self.next_cover(late)?;
+            late = false;
+            let batched = !self.state.lock().unwrap().batch.is_empty();
+            let Some(cover) = cover else {
+                return Ok(if batched && !self.awaits_covers() {
+                    Step::Conceal(self.take_batch())
+                } else if !batched && self.cover_ended() {
+                    Step::End
+                } else {
+                    Step::Wait
+                });
+            };
+            if batched && !self.state.lock().unwrap().fits_batch(&cover) {
+                self.state.lock().unwrap().covers.put_back(cover);
+                return Ok(Step::Conceal(self.take_batch()));
+            }
+            if is_gap(&cover.buffer) {
+                return Ok(Step::Gap(Box::new(cover)));
+            }
+            let Some(paired) = self.pair(cover)? else {
+                return Ok(Step::Wait);
+            };
+            let mut state = self.state.lock().unwrap();
+            state.batch.push(paired);
+            if state.batch.len() >= state.batch_size {
+                return Ok(Step::Conceal(std::mem::take(&mut state.batch)));
+            }
+        }
+    }
+
+    fn take_batch(&self) -> Vec<Paired> {
+        std::mem::take(&mut self.state.lock().unwrap().batch)
+    }
+
+    fn cover_ended(&self) -> bool {
+        self.cover_pad.is_eos() && self.state.lock().unwrap().covers.is_empty()
+    }
+
+    /// Whether a batch waits for more covers: not live, not at the end, not while pads are missing.
+    fn awaits_covers(&self) -> bool {
+        !self.cover_pad.is_eos() && self.obj().latency().is_none() && self.missing().is_empty()
+    }
+
     /// The next cover, once its secrets are there.
-    pub(super) fn next_cover(&self) -> Result<Option<Cover>, gst::ErrorMessage> {
+    fn next_cover(&self, late: bool) -> Result<Option<Cover>, gst::ErrorMessage> {
         let missing = !self.missing().is_empty();
         let mut state = self.state.lock().unwrap();
         if missing {
@@ -66,7 +147,7 @@ impl InvMihConceal {
         };
         if state.stills.is_none() {
             let pads = self.secret_pads();
-            let ready = pads.iter().map(|pad| pad.imp().advance(time));
+            let ready = pads.iter().map(|pad| pad.imp().advance(time, late));
             if ready.collect::<Result<Vec<_>, _>>()?.contains(&false) {
                 return Ok(None);
             }
@@ -74,20 +155,34 @@ impl InvMihConceal {
         state.covers.next(&self.cover_pad)
     }
 
-    /// Reads a cover and its secrets; none if these have gone in the meantime, then the cover waits.
-    pub(super) fn prepare(&self, cover: Cover) -> Result<Option<Prepared>, gst::ErrorMessage> {
+    /// The running time of the next cover, if all secrets have a frame that could serve it: how long
+    /// later ones are waited for depends on the latency.
+    pub(super) fn next_deadline(&self) -> Option<gst::ClockTime> {
+        if !self.missing().is_empty() {
+            return None;
+        }
+        let state = self.state.lock().unwrap();
+        let served = |pad: &super::SecretPad| pad.imp().has_frame();
+        if state.stills.is_none() && !self.secret_pads().iter().all(served) {
+            return None;
+        }
+        let time = state.covers.next_time(&self.cover_pad).ok()??;
+        Some(time.positive().unwrap_or(gst::ClockTime::ZERO))
+    }
+
+    /// A cover with the mosaic of its secrets; none if these have gone in the meantime, then the
+    /// cover waits.
+    fn pair(&self, cover: Cover) -> Result<Option<Paired>, gst::ErrorMessage> {
         let (model, scrambler, stills, needed, kept, forgotten) = {
             let mut state = self.state.lock().unwrap();
-            let model = state.model.clone().ok_or_else(|| {
-                gst::error_msg!(gst::CoreError::StateChange, ("the element is not started"))
-            })?;
+            let model = state.model()?;
             let (scrambler, stills) = (state.scrambler.clone(), state.stills.clone());
             (model, scrambler, stills, state.secrets, state.mosaic.take(), state.forgotten)
         };
         let frame = video::read(&cover.buffer, &cover.info)?;
         let size = (frame.width(), frame.height());
         let fits = |mosaic: &Mosaic| (mosaic.width(), mosaic.height()) == size;
-        let mut inference = Duration::ZERO;
+        let mut took = Duration::ZERO;
         let mosaic = match kept {
             Some(mosaic) if fits(&mosaic) && !self.has_fresh_secrets() => mosaic,
             _ => {
@@ -96,17 +191,36 @@ impl InvMihConceal {
                     self.state.lock().unwrap().covers.put_back(cover);
                     return Ok(None);
                 }
-                let started = Instant::now();
+                let start = Instant::now();
                 let mosaic = model.mosaic(&secrets, scrambler.as_deref())?;
-                inference = started.elapsed();
-                Arc::new(mosaic)
+                took = start.elapsed();
+                mosaic
             }
         };
         let mut state = self.state.lock().unwrap();
         if state.forgotten == forgotten {
             state.mosaic = Some(mosaic.clone());
         }
-        Ok(Some(Prepared { cover, frame, mosaic, inference }))
+        Ok(Some(Paired { cover, frame, mosaic, took }))
+    }
+
+    /// The stegos of some covers of one size, in one pass of the network; counted and told of, not
+    /// yet sent.
+    pub(super) fn conceal(&self, batch: Vec<Paired>) -> Result<Vec<Cover>, gst::ErrorMessage> {
+        let model = self.state.lock().unwrap().model()?;
+        let pairs: Vec<_> = batch.iter().map(|paired| (&paired.frame, &paired.mosaic)).collect();
+        let start = Instant::now();
+        let stegos = model.conceal_batch(&pairs)?;
+        let pass = start.elapsed();
+        let share = pass / batch.len().max(1) as u32;
+        self.measured(pass + batch.iter().map(|paired| paired.took).sum::<Duration>());
+        let finished = batch.into_iter().zip(stegos).map(|(paired, stego)| {
+            let Paired { mut cover, frame, took, .. } = paired;
+            video::write(&stego, cover.buffer.make_mut(), &cover.info)?;
+            self.count(&cover, share + took, stats::psnr(frame.pixels(), stego.pixels()));
+            Ok(cover)
+        });
+        finished.collect()
     }
 
     fn has_fresh_secrets(&self) -> bool {
@@ -125,35 +239,6 @@ impl InvMihConceal {
                 let pads = self.secret_pads();
                 pads.iter().filter_map(|pad| pad.imp().frame(width, height).transpose()).collect()
             }
-        }
-    }
-
-    /// Sends a cover's segment and caps if they are new; the base class keeps the segment until the
-    /// next frame. Returns whether the segment is new.
-    pub(super) fn send_format(&self, cover: &Cover) -> bool {
-        let (segment, caps) = {
-            let mut state = self.state.lock().unwrap();
-            let old_segment = state.sent_segment.replace(cover.segment.clone());
-            let old_caps = state.sent_caps.replace(cover.caps.clone());
-            (old_segment.as_ref() != Some(&cover.segment), old_caps.as_ref() != Some(&cover.caps))
-        };
-        if segment && let Some(time) = cover.segment.downcast_ref::<gst::ClockTime>() {
-            self.obj().update_segment(time);
-        }
-        if caps {
-            self.obj().set_src_caps(&cover.caps);
-        }
-        segment
-    }
-
-    /// Sends a gap on, after its segment if that is new.
-    pub(super) fn send_gap(&self, gap: &Cover) {
-        if self.send_format(gap) {
-            self.obj().src_pad().push_event(gst::event::Segment::new(&gap.segment));
-        }
-        if let Some(start) = gap.buffer.pts() {
-            let event = gst::event::Gap::builder(start).duration(gap.buffer.duration()).build();
-            self.obj().src_pad().push_event(event);
         }
     }
 }

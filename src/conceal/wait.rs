@@ -1,26 +1,36 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Waiting for secret pads that may be linked late, and telling the user when they are not.
+//! Waiting for pads that may be linked late, and telling the user when they are not.
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::imp::InvMihConceal;
+use super::imp::{CAT, InvMihConceal};
 
 /// How long pads may be missing before anyone is told.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(5);
 
 #[derive(Default)]
 pub struct Wait {
-    /// How many secret pads have to be linked.
-    needed: usize,
+    /// How many secret pads have to be linked; none while the element is stopped.
+    needed: Option<usize>,
     timer: Option<gst::SingleShotClockId>,
     overdue: bool,
     pub cover_ended: bool,
 }
 
 impl InvMihConceal {
-    /// Waits for `secret_0` to the last of `needed` from now on.
+    /// Waits for the cover and for `secret_0` to the last of `needed` from now on.
     pub(super) fn start_waiting(&self, needed: usize) {
+        *self.wait.lock().unwrap() = Wait { needed: Some(needed), ..Wait::default() };
+        self.wait_anew();
+    }
+
+    /// Gives the user time again, if the element is started: a pad has gone.
+    pub(super) fn wait_anew(&self) {
+        let mut wait = self.wait.lock().unwrap();
+        if wait.needed.is_none() {
+            return;
+        }
         let clock = gst::SystemClock::obtain();
         let timer = clock.new_single_shot_id(clock.time() + PATIENCE);
         let weak = self.downgrade();
@@ -31,10 +41,12 @@ impl InvMihConceal {
             }
         });
         if let Err(error) = armed {
-            gst::warning!(gst::CAT_RUST, imp = self, "no timer for missing secrets: {error:?}");
+            gst::warning!(CAT, imp = self, "no timer for missing pads: {error:?}");
         }
-        let timer = Some(timer);
-        *self.wait.lock().unwrap() = Wait { needed, timer, ..Wait::default() };
+        wait.overdue = false;
+        if let Some(old) = wait.timer.replace(timer) {
+            old.unschedule();
+        }
     }
 
     pub(super) fn stop_waiting(&self) {
@@ -53,7 +65,7 @@ impl InvMihConceal {
             .filter(|pad| pad.is_linked() || pad.imp().has_frame())
             .filter_map(|pad| pad.imp().number())
             .collect();
-        let needed = self.wait.lock().unwrap().needed;
+        let needed = self.wait.lock().unwrap().needed.unwrap_or_default();
         (0..needed).filter(|number| !linked.contains(number)).collect()
     }
 
@@ -61,19 +73,30 @@ impl InvMihConceal {
     /// come, an error after the last.
     pub(super) fn report_missing(&self) {
         let missing = self.missing();
-        let wait = self.wait.lock().unwrap();
-        if missing.is_empty() || !wait.overdue {
+        let (needed, cover_ended) = {
+            let wait = self.wait.lock().unwrap();
+            if !wait.overdue {
+                return;
+            }
+            (wait.needed.unwrap_or_default(), wait.cover_ended)
+        };
+        let mut texts = vec![];
+        if !cover_ended && !self.cover_pad.is_linked() {
+            texts.push("the cover is missing: link it to the pad sink".to_string());
+        }
+        if !missing.is_empty() {
+            let names: Vec<_> = missing.iter().map(|number| format!("secret_{number}")).collect();
+            texts.push(format!(
+                "{} of {needed} secret pads are linked: link {} or set secret-location to {needed} pictures",
+                needed - missing.len(),
+                names.join(", ")
+            ));
+        }
+        if texts.is_empty() {
             return;
         }
-        let (needed, linked) = (wait.needed, wait.needed - missing.len());
-        let names: Vec<_> = missing.iter().map(|number| format!("secret_{number}")).collect();
-        let text = format!(
-            "{linked} of {needed} secret pads are linked: link {} or set secret-location to {needed} pictures",
-            names.join(", ")
-        );
-        let ended = wait.cover_ended;
-        drop(wait);
-        if ended {
+        let text = texts.join("; ");
+        if cover_ended {
             gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{text}"));
         } else {
             gst::element_imp_warning!(self, gst::ResourceError::NotFound, ("{text}"));

@@ -55,13 +55,6 @@ impl Frame {
         Self::try_from(resize(&picture, width as u32, height as u32, FilterType::Lanczos3))
     }
 
-    /// Mean squared difference from a frame of the same size over R, G and B, in levels of 8 bits.
-    pub fn mean_squared_error(&self, other: &Self) -> f64 {
-        let square = |(a, b): (&u8, &u8)| u64::from(a.abs_diff(*b)).pow(2);
-        let sum: u64 = self.pixels.iter().zip(&other.pixels).map(square).sum();
-        sum as f64 / self.pixels.len() as f64
-    }
-
     /// 1×3×H×W of f32 in [0, 1].
     pub(crate) fn to_tensor(&self, device: Device) -> Tensor {
         let (height, width) = (self.height as i64, self.width as i64);
@@ -136,13 +129,6 @@ mod tests {
         let (first, last) = (&stretched.pixels()[..3], &stretched.pixels()[6 * 4 * 3 - 3..]);
         assert!(first[0] > 180 && last[2] > 180, "{first:?} {last:?}");
         assert!(frame.stretched(0, 4).is_err());
-    }
-
-    #[test]
-    fn the_error_is_a_mean_over_all_bytes() {
-        let frame = |pixels: [u8; 6]| Frame::new(2, 1, pixels.into()).unwrap();
-        let error = frame([0, 1, 2, 3, 4, 5]).mean_squared_error(&frame([0, 4, 2, 3, 4, 2]));
-        assert_eq!(error, 3.0);
     }
 
     #[test]

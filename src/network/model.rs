@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 //! InvMIHNet with its weights, on frames: conceal and reveal (paper, Fig. 1).
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::Arc;
 
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
@@ -15,6 +14,8 @@ use super::mosaic::{cut, splice};
 use super::rescaling::Rescaling;
 use super::weights::{Module, WeightsFile};
 use super::{Error, Frame, Grid, Precision, Scrambler, caught};
+
+mod shared;
 
 /// The network for one grid on one device.
 #[derive(Debug)]
@@ -47,9 +48,12 @@ pub struct Mosaic {
     height: usize,
 }
 
-// SAFETY: the tensor is never written after it is made, and libtorch's operators may read one
-// tensor from several threads at once.
-unsafe impl Sync for Mosaic {}
+/// Shares the tensor, which is never written.
+impl Clone for Mosaic {
+    fn clone(&self) -> Self {
+        Self { tensor: self.tensor.shallow_clone(), ..*self }
+    }
+}
 
 impl Mosaic {
     /// Width in pixels of the covers that it fits.
@@ -74,14 +78,10 @@ impl fmt::Display for Model {
     }
 }
 
-type Shared = Mutex<HashMap<(WeightsPaths, Device, Precision), Weak<Model>>>;
-
-/// The models in use in this process, by weights, device and precision.
-static SHARED: LazyLock<Shared> = LazyLock::new(Shared::default);
-
 impl Model {
-    /// The process's model for a grid and a device, loaded if it is not in use yet. Weights come
-    /// from the folder `location`, or else from where [`WeightsPaths::find`] looks.
+    /// The process's model for a grid and a device, loaded if it is not in use yet or its files
+    /// have changed since. Weights come from the folder `location`, or else from where
+    /// [`WeightsPaths::find`] looks. A model in use is not touched by what happens to its files.
     ///
     /// # Errors
     /// [`Error::WeightsMissing`], [`Error::WeightsIo`], [`Error::WeightsContent`].
@@ -100,15 +100,9 @@ impl Model {
         precision: Precision,
     ) -> Result<Arc<Self>, Error> {
         let paths = WeightsPaths::find(location, grid)?;
-        let key = (paths.clone(), device, precision);
-        let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(model) = shared.get(&key).and_then(Weak::upgrade) {
-            return Ok(model);
-        }
-        let model = Arc::new(guarded(|| Self::load(&paths, grid, device, precision))?);
-        shared.retain(|_, model| model.strong_count() > 0);
-        shared.insert(key, Arc::downgrade(&model));
-        Ok(model)
+        shared::open(paths, device, precision, |paths| {
+            guarded(|| Self::load(paths, grid, device, precision))
+        })
     }
 
     fn load(
@@ -199,31 +193,32 @@ impl Model {
     /// [`Error::FrameSize`], [`Error::Torch`].
     pub fn conceal(&self, cover: &Frame, mosaic: &Mosaic) -> Result<Frame, Error> {
         let mut stegos = self.conceal_batch(&[(cover, mosaic)])?;
-        Ok(stegos.remove(0))
+        Ok(stegos.swap_remove(0))
     }
 
-    /// As [`conceal`](Self::conceal), several covers of one size in one pass of the network.
+    /// Hides a mosaic in each of some covers of one size, in one pass of the network: as many
+    /// stegos, in the covers' order. They may differ from those of [`conceal`](Self::conceal) by
+    /// the rounding of convolutions that a batch blocks in another way.
     ///
     /// # Errors
-    /// As [`conceal`](Self::conceal).
-    pub fn conceal_batch(&self, batch: &[(&Frame, &Mosaic)]) -> Result<Vec<Frame>, Error> {
-        let Some((first, _)) = batch.first() else {
+    /// [`Error::FrameSize`], [`Error::FrameSmall`], [`Error::Torch`].
+    pub fn conceal_batch(&self, pairs: &[(&Frame, &Mosaic)]) -> Result<Vec<Frame>, Error> {
+        let Some((first, _)) = pairs.first() else {
             return Ok(vec![]);
         };
-        for (cover, mosaic) in batch {
+        for (cover, mosaic) in pairs {
             check_size("cover", cover.width(), cover.height(), first)?;
             check_size("mosaic", mosaic.width, mosaic.height, first)?;
         }
         let area = self.area(first.width(), first.height())?;
         guarded(|| {
-            let covers = batch.iter().map(|(cover, _)| cover.to_tensor(self.device)).collect();
-            let mosaics = batch.iter().map(|(_, mosaic)| mosaic.tensor.shallow_clone()).collect();
+            let covers = pairs.iter().map(|(cover, _)| cover.to_tensor(self.device)).collect();
+            let mosaics = pairs.iter().map(|(_, mosaic)| mosaic.tensor.shallow_clone()).collect();
             let (stegos, mosaics) = (joined(covers), joined(mosaics));
             let hidden = self.hiding.conceal(&area.of(&stegos), &mosaics, self.precision);
             area.of(&stegos).copy_(&hidden);
-            (0..batch.len() as i64)
-                .map(|index| Frame::from_tensor(&stegos.narrow(0, index, 1)))
-                .collect()
+            let numbers = 0..pairs.len() as i64;
+            numbers.map(|number| Frame::from_tensor(&stegos.narrow(0, number, 1))).collect()
         })
     }
 
@@ -405,5 +400,39 @@ mod tests {
         let same = |&(x, y): &(usize, usize)| pixel(&stego, x, y) == pixel(&cover, x, y);
         assert!(outside.iter().all(same) && !inside.iter().all(same));
         assert_eq!(model.reveal(&stego, None).unwrap()[5].width(), width);
+    }
+
+    #[test]
+    fn a_batch_hides_as_one_cover_after_the_other() {
+        let model = Model::open(None, Grid::for_secrets(4).unwrap(), Device::Cpu).unwrap();
+        let (width, height) = (67, 64);
+        let frame = |seed: usize| {
+            let value = |k: usize| (128.0 + 100.0 * (k as f64 / (60.0 + seed as f64)).sin()) as u8;
+            Frame::new(width, height, (0..width * height * 3).map(value).collect()).unwrap()
+        };
+        let covers: Vec<_> = (0..3).map(frame).collect();
+        let mosaics: Vec<_> = (0..3)
+            .map(|k| model.mosaic(&[4, 5, 6, 7].map(|u| frame(k + u)), None).unwrap())
+            .collect();
+        let pairs: Vec<_> = covers.iter().zip(&mosaics).collect();
+        let together = model.conceal_batch(&pairs).unwrap();
+        let alone = pairs.iter().map(|(cover, mosaic)| model.conceal(cover, mosaic).unwrap());
+        for (together, alone) in together.iter().zip(alone) {
+            let pairs = together.pixels().iter().zip(alone.pixels());
+            let levels: Vec<_> = pairs.map(|(a, b)| a.abs_diff(*b)).collect();
+            let different = levels.iter().filter(|&&level| level > 0).count();
+            let largest = levels.iter().max().unwrap();
+            assert!(*largest <= 1 && different * 100 <= levels.len(), "{different}, {largest}");
+        }
+        assert!(model.conceal_batch(&[]).unwrap().is_empty());
+        let small = Frame::new(2, 2, vec![0; 12]).unwrap();
+        assert!(model.conceal_batch(&[(&covers[0], &mosaics[0]), (&small, &mosaics[0])]).is_err());
+    }
+
+    #[test]
+    fn a_failure_of_libtorch_is_an_error() {
+        let tensor = |length| Tensor::ones([length], (Kind::Float, Device::Cpu));
+        let error = guarded(|| Ok(tensor(2) + tensor(3))).unwrap_err().to_string();
+        assert!(error.contains("libtorch failed") && error.contains("size"), "{error}");
     }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The element: pads, properties, and the secrets of every stego.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 use gst::glib;
 use gst::prelude::*;
@@ -11,15 +13,16 @@ use gst_video::VideoInfo;
 
 use super::output::{Output, share};
 use super::session::{Pictures, Session, secret_of};
+use crate::latency::{PassTime, frame_duration};
 use crate::settings::{ModelSettings, check_number};
 use crate::stats::Stats;
 use crate::video;
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "invmihreveal",
         gst::DebugColorFlags::empty(),
-        Some("Reveals the secrets of a stego"),
+        Some("Reveals the secrets in a stego"),
     )
 });
 
@@ -30,18 +33,21 @@ struct Settings {
 }
 
 #[derive(Default)]
-struct State {
-    session: Option<Session>,
+pub(super) struct State {
+    pub(super) session: Option<Session>,
     stego: Option<VideoInfo>,
-    stats: Stats,
     flows: UniqueFlowCombiner,
+    pub(super) pass: PassTime,
 }
 
 pub struct InvMihReveal {
-    sink_pad: gst::Pad,
+    pub(super) sink_pad: gst::Pad,
     src_pad: gst::Pad,
     settings: Mutex<Settings>,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
+    stats: Mutex<Stats>,
+    /// Whether the user was told that caps were refused.
+    pub(super) refused: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -68,7 +74,14 @@ impl ObjectSubclass for InvMihReveal {
             })
             .build();
         let src_pad = Self::src_pad_builder(&template("src")).build();
-        Self { sink_pad, src_pad, settings: Mutex::default(), state: Mutex::default() }
+        Self {
+            sink_pad,
+            src_pad,
+            settings: Mutex::default(),
+            state: Mutex::default(),
+            stats: Mutex::default(),
+            refused: AtomicBool::default(),
+        }
     }
 }
 
@@ -80,7 +93,8 @@ impl ObjectImpl for InvMihReveal {
                 .blurb("How the pad src gives the secrets; src_0 and so on give one each")
                 .mutable_ready()
                 .build();
-            ModelSettings::properties().into_iter().chain([output, Stats::property()]).collect()
+            let stats = Stats::property("");
+            ModelSettings::properties().into_iter().chain([output, stats]).collect()
         });
         PROPERTIES.as_ref()
     }
@@ -94,13 +108,10 @@ impl ObjectImpl for InvMihReveal {
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        if pspec.name() == "stats" {
-            return self.state.lock().unwrap().stats.structure().to_value();
-        }
-        let settings = self.settings.lock().unwrap();
         match pspec.name() {
-            "output" => settings.output.to_value(),
-            name => settings.model.get(name),
+            "output" => self.settings.lock().unwrap().output.to_value(),
+            "stats" => self.stats.lock().unwrap().structure().to_value(),
+            name => self.settings.lock().unwrap().model.get(name),
         }
     }
 
@@ -193,6 +204,7 @@ impl ElementImpl for InvMihReveal {
             let mut state = self.state.lock().unwrap();
             state.session = None;
             state.stego = None;
+            state.pass = PassTime::default();
             state.flows.reset();
         }
         Ok(success)
@@ -201,9 +213,13 @@ impl ElementImpl for InvMihReveal {
 
 impl InvMihReveal {
     fn src_pad_builder(template: &gst::PadTemplate) -> gst::PadBuilder<gst::Pad> {
-        gst::Pad::builder_from_template(template).query_function(|pad, parent, query| {
-            Self::catch_panic_pad_function(parent, || false, |imp| imp.query(pad, query))
-        })
+        gst::Pad::builder_from_template(template)
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.src_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.query(pad, query))
+            })
     }
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
@@ -216,17 +232,21 @@ impl InvMihReveal {
         gst::info!(CAT, imp = self, "{model}");
         let scrambler = settings.model.scrambler()?.map(Arc::new);
         let output = settings.output;
-        let mut state = self.state.lock().unwrap();
-        state.session = Some(Session { model, grid, scrambler, output });
-        state.stats = Stats::default();
+        self.refused.store(false, Ordering::Relaxed);
+        *self.stats.lock().unwrap() = Stats::default();
+        self.state.lock().unwrap().session = Some(Session { model, grid, scrambler, output });
         Ok(())
     }
 
     fn sink_event(&self, sink: &gst::Pad, event: gst::Event) -> bool {
         match event.view() {
             gst::EventView::Caps(caps) => {
-                let Ok(info) = VideoInfo::from_caps(caps.caps()) else {
-                    return false;
+                let info = match VideoInfo::from_caps(caps.caps()) {
+                    Ok(info) => info,
+                    Err(error) => {
+                        gst::error!(CAT, obj = sink, "{}: {error}", caps.caps());
+                        return false;
+                    }
                 };
                 self.state.lock().unwrap().stego = Some(info);
                 self.push_own_events(&event)
@@ -240,63 +260,14 @@ impl InvMihReveal {
         }
     }
 
-    /// Gives each source pad its own form of an event.
-    fn push_own_events(&self, event: &gst::Event) -> bool {
-        for pad in self.obj().src_pads() {
-            match self.event_for(&pad, event) {
-                Some(event) => pad.push_event(event),
-                None => return false,
-            };
-        }
-        true
-    }
-
-    /// An event of the stego's stream as a source pad gives it on.
-    fn event_for(&self, pad: &gst::Pad, event: &gst::Event) -> Option<gst::Event> {
-        match event.view() {
-            gst::EventView::StreamStart(start) => {
-                let id = format!("{}/{}", start.stream_id(), pad.name());
-                let builder = gst::event::StreamStart::builder(&id)
-                    .seqnum(event.seqnum())
-                    .flags(start.stream_flags());
-                Some(builder.group_id_if_some(start.group_id()).build())
-            }
-            gst::EventView::Caps(caps) => {
-                let caps = self.caps_for(pad, caps.caps())?;
-                Some(gst::event::Caps::builder(&caps).seqnum(event.seqnum()).build())
-            }
-            _ => Some(event.clone()),
-        }
-    }
-
-    fn caps_for(&self, pad: &gst::Pad, stego: &gst::CapsRef) -> Option<gst::Caps> {
-        if secret_of(pad).is_some() {
-            return Some(stego.to_owned());
-        }
-        let session = self.state.lock().unwrap().session.clone()?;
-        session.output.caps(stego, session.grid)
-    }
-
-    /// Formats pass through, sizes and frame rates may differ from pad to pad.
-    fn query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Caps(query) => {
-                let others = match pad.direction() {
-                    gst::PadDirection::Sink => self.obj().src_pads(),
-                    _ => vec![self.sink_pad.clone()],
-                };
-                let linked = others.iter().filter(|other| other.is_linked());
-                let caps = linked.fold(video::caps(), |caps, other| {
-                    caps.intersect(&formats(&other.peer_query_caps(None)))
-                });
-                video::answer(query, &caps);
-                true
-            }
-            gst::QueryViewMut::Allocation(query) if pad.direction() == gst::PadDirection::Sink => {
-                query.add_allocation_meta::<gst_video::VideoMeta>(None);
-                true
-            }
-            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+    /// Counts a stego; tells the pipeline if it took longer than was announced.
+    fn measured(&self, pass: Duration) {
+        self.stats.lock().unwrap().count(pass, None);
+        let grown = self.state.lock().unwrap().pass.measured(pass);
+        if grown {
+            let element = self.obj();
+            // Without a bus nobody has to know.
+            let _ = element.post_message(gst::message::Latency::builder().src(&*element).build());
         }
     }
 
@@ -308,11 +279,12 @@ impl InvMihReveal {
         };
         let pads = self.obj().src_pads();
         let linked: Vec<_> = pads.iter().filter(|pad| pad.is_linked()).collect();
+        let start = Instant::now();
         let pictures = session.pictures(stego, &info, &linked).map_err(|error| {
             self.post_error_message(error);
             gst::FlowError::Error
         })?;
-        self.state.lock().unwrap().stats.add(pictures.inference);
+        self.measured(start.elapsed());
         let mut combined = Err(gst::FlowError::NotLinked);
         // A pad may have been released in the meantime.
         for pad in pads.iter().filter(|pad| pad.parent().is_some()) {
@@ -342,7 +314,7 @@ impl InvMihReveal {
             Some(number) => pictures.secrets.get(number..=number).unwrap_or_default(),
             None => pictures.joined.as_ref().map_or(&*pictures.secrets, std::slice::from_ref),
         };
-        let duration = stego.duration().or_else(|| frame_duration(info));
+        let duration = stego.duration().or_else(|| frame_duration(info.fps()));
         for (index, picture) in pictures.iter().enumerate() {
             let mut buffer = video::buffer(picture, &pad_info).map_err(|error| {
                 self.post_error_message(error);
@@ -359,20 +331,4 @@ impl InvMihReveal {
         }
         Ok(gst::FlowSuccess::Ok)
     }
-}
-
-/// The formats in some caps, whatever else these fix.
-fn formats(caps: &gst::CapsRef) -> gst::Caps {
-    let mut formats = caps.to_owned();
-    for structure in formats.make_mut().iter_mut() {
-        structure.filter_map_in_place(|field, value| (field.as_str() == "format").then_some(value));
-    }
-    formats
-}
-
-/// Of a constant frame rate.
-fn frame_duration(info: &VideoInfo) -> Option<gst::ClockTime> {
-    let fps = info.fps();
-    let (frames, seconds) = (fps.numer() as u64, fps.denom() as u64);
-    (frames > 0).then(|| gst::ClockTime::SECOND.mul_div_round(seconds, frames))?
 }

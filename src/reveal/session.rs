@@ -2,7 +2,6 @@
 //! What one stego reveals on which pads.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst_video::VideoInfo;
@@ -26,8 +25,6 @@ pub struct Pictures {
     pub secrets: Vec<Frame>,
     /// What `src` gives in place of the secrets.
     pub joined: Option<Frame>,
-    /// Time in the network.
-    pub inference: Duration,
 }
 
 impl Session {
@@ -39,7 +36,7 @@ impl Session {
         pads: &[&gst::Pad],
     ) -> Result<Pictures, gst::ErrorMessage> {
         let frame = video::read(stego, info)?;
-        let (scrambler, started) = (self.scrambler.as_deref(), Instant::now());
+        let scrambler = self.scrambler.as_deref();
         let src = pads.iter().any(|pad| secret_of(pad).is_none());
         let each = pads.len() > usize::from(src);
         let secrets = match each || src && self.output != Output::Preview {
@@ -51,7 +48,7 @@ impl Session {
             Output::Preview if src => Some(self.model.preview(&frame, scrambler)?),
             _ => None,
         };
-        Ok(Pictures { secrets, joined, inference: started.elapsed() })
+        Ok(Pictures { secrets, joined })
     }
 }
 

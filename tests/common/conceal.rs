@@ -22,7 +22,10 @@ pub struct Conceal {
 
 impl Conceal {
     pub fn new(cover_info: &VideoInfo, secret_info: &VideoInfo) -> Self {
-        let element = element();
+        Self::of(element(), cover_info, secret_info)
+    }
+
+    pub fn of(element: gst::Element, cover_info: &VideoInfo, secret_info: &VideoInfo) -> Self {
         let mut cover = Harness::with_element(&element, Some("sink"), Some("src"));
         let mut secrets: Vec<_> = (0..SECRETS)
             .map(|u| Harness::with_element(&element, Some(&format!("secret_{u}")), None))

@@ -7,8 +7,8 @@
 pub mod conceal;
 pub mod fuzz;
 pub mod launch;
-pub mod stream;
 pub mod pipeline;
+pub mod stream;
 
 use std::sync::{Arc, LazyLock, Once};
 
@@ -138,11 +138,22 @@ pub fn bus(element: &gst::Element) -> gst::Bus {
 
 /// The text of the next error on an element's bus.
 pub fn error_text(bus: &gst::Bus) -> String {
-    let message = bus
-        .timed_pop_filtered(gst::ClockTime::from_seconds(20), &[gst::MessageType::Error])
-        .expect("an error on the bus");
-    match message.view() {
+    match message(bus, gst::MessageType::Error).view() {
         gst::MessageView::Error(error) => error.error().to_string(),
         _ => unreachable!("only errors were asked for"),
     }
+}
+
+/// The text of the next warning on an element's bus.
+pub fn warning_text(bus: &gst::Bus) -> String {
+    match message(bus, gst::MessageType::Warning).view() {
+        gst::MessageView::Warning(warning) => warning.error().to_string(),
+        _ => unreachable!("only warnings were asked for"),
+    }
+}
+
+/// The next message of a type on an element's bus; others before it are dropped.
+pub fn message(bus: &gst::Bus, wanted: gst::MessageType) -> gst::Message {
+    let found = bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &[wanted]);
+    found.unwrap_or_else(|| panic!("no {wanted:?} on the bus"))
 }

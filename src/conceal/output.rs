@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What leaves the element: stegos with their format, gaps, messages, and the latency.
+
+use std::time::Duration;
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+
+use super::covers::Cover;
+use super::imp::InvMihConceal;
+use crate::latency::frame_duration;
+use crate::stats::nanoseconds;
+
+impl InvMihConceal {
+    /// Counts a stego and posts its message if one is wanted.
+    pub(super) fn count(&self, stego: &Cover, inference: Duration, psnr: f64) {
+        self.stats.lock().unwrap().count(inference, Some(psnr));
+        if !self.settings.lock().unwrap().post_messages {
+            return;
+        }
+        let timestamp = stego.buffer.pts();
+        let segment = stego.segment.downcast_ref::<gst::ClockTime>();
+        let structure = gst::Structure::builder("invmihconceal")
+            .field("timestamp", timestamp)
+            .field("stream-time", segment.and_then(|segment| segment.to_stream_time(timestamp)))
+            .field("running-time", segment.and_then(|segment| segment.to_running_time(timestamp)))
+            .field("duration", stego.buffer.duration())
+            .field("inference-time", nanoseconds(inference))
+            .field("cover-psnr", psnr)
+            .build();
+        let element = self.obj();
+        let message = gst::message::Element::builder(structure).src(&*element).build();
+        // Without a bus nobody wants it.
+        let _ = element.post_message(message);
+    }
+
+    /// Takes the time of one pass of the network, and announces the latency anew if it has grown.
+    pub(super) fn measured(&self, pass: Duration) {
+        let grown = self.state.lock().unwrap().pass.measured(pass);
+        if grown {
+            self.announce_latency();
+        }
+    }
+
+    /// Announces how long after a cover its stego may come: while a pass runs, as many covers as one
+    /// takes may come and wait for the next. Meanwhile the secrets of the cover's time may come too.
+    pub(super) fn announce_latency(&self) {
+        let latency = {
+            let state = self.state.lock().unwrap();
+            let frame = state.covers.info().and_then(|info| frame_duration(info.fps()));
+            frame.unwrap_or_default() * state.batch_size as u64 + state.pass.announced()
+        };
+        self.obj().set_latency(latency, latency);
+    }
+
+    /// Sends a cover's segment and caps if they are new; the base class keeps the segment until the
+    /// next frame. Returns whether the segment is new.
+    pub(super) fn send_format(&self, cover: &Cover) -> bool {
+        let (segment, caps) = {
+            let mut state = self.state.lock().unwrap();
+            let old_segment = state.sent_segment.replace(cover.segment.clone());
+            let old_caps = state.sent_caps.replace(cover.caps.clone());
+            (old_segment.as_ref() != Some(&cover.segment), old_caps.as_ref() != Some(&cover.caps))
+        };
+        if segment && let Some(time) = cover.segment.downcast_ref::<gst::ClockTime>() {
+            self.obj().update_segment(time);
+        }
+        if caps {
+            self.obj().set_src_caps(&cover.caps);
+        }
+        segment
+    }
+
+    /// Sends a gap on, after its segment if that is new.
+    pub(super) fn send_gap(&self, gap: &Cover, new_segment: bool) {
+        if new_segment {
+            self.obj().src_pad().push_event(gst::event::Segment::new(&gap.segment));
+        }
+        if let Some(start) = gap.buffer.pts() {
+            let event = gst::event::Gap::builder(start).duration(gap.buffer.duration()).build();
+            self.obj().src_pad().push_event(event);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Events and queries that come from downstream: what concerns the stream is the cover's to answer,
+//! seeks are for all sources.
+
+use gst::prelude::*;
+use gst_base::subclass::prelude::*;
+
+use super::imp::InvMihConceal;
+
+impl InvMihConceal {
+    pub(super) fn upstream_event(&self, event: gst::Event) -> bool {
+        match event.view() {
+            // A cover that its decoder skips is a stego less.
+            gst::EventView::Qos(_) => true,
+            // The caps are the cover's.
+            gst::EventView::Reconfigure(_) => self.cover_pad.push_event(event),
+            gst::EventView::Seek(seek) if seek.get().1.contains(gst::SeekFlags::FLUSH) => {
+                self.seek(event)
+            }
+            _ => self.parent_src_event(event),
+        }
+    }
+
+    /// Seeks all sources that can. The base class goes on once all pads were flushed, so those of
+    /// secrets whose source cannot seek, a still for example, are flushed here, and their last frames
+    /// serve on.
+    fn seek(&self, seek: gst::Event) -> bool {
+        if !can_seek(&self.cover_pad) {
+            return false;
+        }
+        let mut fixed = self.secret_pads();
+        fixed.retain(|pad| !can_seek(pad));
+        let seqnum = seek.seqnum();
+        // The base class would send the seek to them, and stop for good when it fails.
+        let kept: Vec<_> = fixed.iter().filter_map(|pad| keep_from(&pad.peer()?, seqnum)).collect();
+        let sought = self.parent_src_event(seek);
+        for (source, probe) in kept {
+            source.remove_probe(probe);
+        }
+        if sought {
+            fixed.iter().for_each(|pad| flush(pad, seqnum));
+        }
+        sought
+    }
+
+    /// Whether and where the stream can be sought, where it is and how long, are the cover's.
+    pub(super) fn upstream_query(&self, query: &mut gst::QueryRef) -> bool {
+        match query.type_() {
+            gst::QueryType::Seeking | gst::QueryType::Position | gst::QueryType::Duration => {
+                self.cover_pad.peer_query(query)
+            }
+            _ => self.parent_src_query(query),
+        }
+    }
+}
+
+fn can_seek(pad: &impl IsA<gst::Pad>) -> bool {
+    let mut query = gst::query::Seeking::new(gst::Format::Time);
+    pad.peer_query(&mut query) && query.result().0
+}
+
+/// Lets a source believe that an event from downstream was handled.
+fn keep_from(source: &gst::Pad, seqnum: gst::Seqnum) -> Option<(gst::Pad, gst::PadProbeId)> {
+    let probe = source.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+        match info.event().is_some_and(|event| event.seqnum() == seqnum) {
+            true => gst::PadProbeReturn::Handled,
+            false => gst::PadProbeReturn::Ok,
+        }
+    })?;
+    Some((source.clone(), probe))
+}
+
+/// Flushes a sink pad whose source does not; its segment and end stay.
+fn flush(pad: &impl IsA<gst::Pad>, seqnum: gst::Seqnum) {
+    let segment = pad.sticky_event::<gst::event::Segment>(0).map(gst::Event::from);
+    let end = pad.sticky_event::<gst::event::Eos>(0).map(gst::Event::from);
+    pad.send_event(gst::event::FlushStart::builder().seqnum(seqnum).build());
+    pad.send_event(gst::event::FlushStop::builder(true).seqnum(seqnum).build());
+    for event in segment.into_iter().chain(end) {
+        pad.send_event(event);
+    }
+}

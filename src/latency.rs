@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MPL-2.0
+//! How long a frame may take in the network, as live pipelines are told.
+
+use std::time::Duration;
+
+use gst::prelude::MulDiv;
+
+/// The longest pass of the network so far, rounded up to a power of two of milliseconds: so a
+/// pipeline is told anew only when passes take much longer than it was told, a few times in all.
+/// The first pass does not count: libtorch warms up in it.
+#[derive(Debug, Default)]
+pub struct PassTime {
+    warm: bool,
+    announced: gst::ClockTime,
+}
+
+impl PassTime {
+    /// Takes the measured time of a pass; whether what is announced has grown.
+    pub fn measured(&mut self, pass: Duration) -> bool {
+        let milliseconds = pass.as_nanos().div_ceil(1_000_000) as u64;
+        let announced = gst::ClockTime::from_mseconds(milliseconds.next_power_of_two());
+        let grown = std::mem::replace(&mut self.warm, true) && announced > self.announced;
+        if grown {
+            self.announced = announced;
+        }
+        grown
+    }
+
+    /// How long a pass is said to take.
+    pub fn announced(&self) -> gst::ClockTime {
+        self.announced
+    }
+}
+
+/// A frame's duration at a constant frame rate; none at a variable one.
+pub fn frame_duration(fps: gst::Fraction) -> Option<gst::ClockTime> {
+    let (frames, seconds) = (u64::try_from(fps.numer()).ok()?, u64::try_from(fps.denom()).ok()?);
+    (frames > 0).then(|| gst::ClockTime::SECOND.mul_div_round(seconds, frames))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_growth_after_the_first_pass_is_announced() {
+        let mut time = PassTime::default();
+        let mut announced = |pass| (time.measured(pass), time.announced().mseconds());
+        assert_eq!(announced(Duration::from_secs(1)), (false, 0));
+        assert_eq!(announced(Duration::from_micros(70_100)), (true, 128));
+        assert_eq!(announced(Duration::from_millis(128)), (false, 128));
+        assert_eq!(announced(Duration::from_millis(129)), (true, 256));
+        assert_eq!(announced(Duration::from_millis(3)), (false, 256));
+    }
+
+    #[test]
+    fn a_variable_frame_rate_has_no_duration() {
+        assert_eq!(frame_duration(gst::Fraction::new(0, 1)), None);
+        let ntsc = frame_duration(gst::Fraction::new(30_000, 1001));
+        assert_eq!(ntsc, Some(gst::ClockTime::from_nseconds(33_366_667)));
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Events and queries between the stego's pad and those of the secrets: formats are shared, sizes
+//! and frame rates are each pad's own.
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::imp::{CAT, InvMihReveal};
+use super::session::secret_of;
+use crate::video;
+
+impl InvMihReveal {
+    /// Gives each source pad its own form of an event.
+    pub(super) fn push_own_events(&self, event: &gst::Event) -> bool {
+        for pad in self.obj().src_pads() {
+            match self.event_for(&pad, event) {
+                Some(event) => pad.push_event(event),
+                None => {
+                    gst::error!(CAT, obj = pad, "the stego is too large for it: {event:?}");
+                    return false;
+                }
+            };
+        }
+        true
+    }
+
+    pub(super) fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        match event.view() {
+            // A stego that its decoder skips is lost with all its secrets.
+            gst::EventView::Qos(_) => true,
+            _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
+        }
+    }
+
+    /// An event of the stego's stream as a source pad gives it on.
+    pub(super) fn event_for(&self, pad: &gst::Pad, event: &gst::Event) -> Option<gst::Event> {
+        match event.view() {
+            gst::EventView::StreamStart(start) => {
+                let id = format!("{}/{}", start.stream_id(), pad.name());
+                let builder = gst::event::StreamStart::builder(&id)
+                    .seqnum(event.seqnum())
+                    .flags(start.stream_flags());
+                Some(builder.group_id_if_some(start.group_id()).build())
+            }
+            gst::EventView::Caps(caps) => {
+                let caps = self.caps_for(pad, caps.caps())?;
+                Some(gst::event::Caps::builder(&caps).seqnum(event.seqnum()).build())
+            }
+            _ => Some(event.clone()),
+        }
+    }
+
+    fn caps_for(&self, pad: &gst::Pad, stego: &gst::CapsRef) -> Option<gst::Caps> {
+        if secret_of(pad).is_some() {
+            return Some(stego.to_owned());
+        }
+        let session = self.state.lock().unwrap().session.clone()?;
+        session.output.caps(stego, session.grid)
+    }
+
+    /// Formats pass through, sizes and frame rates may differ from pad to pad.
+    pub(super) fn query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(query) => {
+                let others = match pad.direction() {
+                    gst::PadDirection::Sink => self.obj().src_pads(),
+                    _ => vec![self.sink_pad.clone()],
+                };
+                let linked = others.iter().filter(|other| other.is_linked());
+                let caps = linked.fold(video::caps(), |caps, other| {
+                    caps.intersect(&formats(&other.peer_query_caps(None)))
+                });
+                if caps.is_empty() {
+                    self.refuse_formats(&others);
+                }
+                video::answer(query, &caps);
+                true
+            }
+            gst::QueryViewMut::AcceptCaps(query)
+                if pad.direction() == gst::PadDirection::Sink
+                    && !query.caps().can_intersect(&video::caps()) =>
+            {
+                video::refuse(&*self.obj(), *CAT, query.caps(), &self.refused);
+                query.set_result(false);
+                true
+            }
+            gst::QueryViewMut::Latency(_) if pad.direction() == gst::PadDirection::Src => {
+                self.latency(query)
+            }
+            gst::QueryViewMut::Allocation(query) if pad.direction() == gst::PadDirection::Sink => {
+                query.add_allocation_meta::<gst_video::VideoMeta>(None);
+                true
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    /// Says which neighbour takes no format that carries secrets.
+    fn refuse_formats(&self, pads: &[gst::Pad]) {
+        for pad in pads {
+            let caps = pad.peer_query_caps(None);
+            if !caps.can_intersect(&video::caps()) {
+                video::refuse(&*self.obj(), *CAT, &caps, &self.refused);
+            }
+        }
+    }
+
+    /// A stego's secrets come as much later as the network takes.
+    fn latency(&self, query: &mut gst::QueryRef) -> bool {
+        if !self.sink_pad.peer_query(query) {
+            return false;
+        }
+        if let gst::QueryViewMut::Latency(query) = query.view_mut() {
+            let own = self.state.lock().unwrap().pass.announced();
+            let (live, min, max) = query.result();
+            query.set(live, min + own, max.map(|max| max + own));
+        }
+        true
+    }
+}
+
+/// The formats in some caps, whatever else these fix.
+fn formats(caps: &gst::CapsRef) -> gst::Caps {
+    let mut formats = caps.to_owned();
+    for structure in formats.make_mut().iter_mut() {
+        structure.filter_map_in_place(|field, value| (field.as_str() == "format").then_some(value));
+    }
+    formats
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What cannot work, and what the user is told.
+
+mod common;
+
+use std::path::Path;
+
+use common::conceal::{Conceal, element, secrets};
+use common::{buffer, bus, error_text, info, init, picture, warning_text};
+use gst::prelude::*;
+use gst_check::Harness;
+use gst_video::{VideoFormat, VideoInfo};
+
+const SIZE: (usize, usize) = (24, 16);
+const ELEMENTS: [&str; 2] = ["invmihconceal", "invmihreveal"];
+
+fn format() -> VideoInfo {
+    info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25)
+}
+
+fn between(name: &str) -> (Harness, gst::Bus) {
+    init();
+    let element = gst::ElementFactory::make(name).build().unwrap();
+    let bus = bus(&element);
+    (Harness::with_element(&element, Some("sink"), Some("src")), bus)
+}
+
+#[test]
+fn a_yuv_source_is_told_why_it_is_refused() {
+    for name in ELEMENTS {
+        let (mut harness, bus) = between(name);
+        harness.play();
+        harness.set_src_caps_str("video/x-raw,format=I420,width=64,height=64,framerate=25/1");
+        let text = warning_text(&bus);
+        for part in ["I420", "RGB, BGR", "YUV never", "videoconvert"] {
+            assert!(text.contains(part), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_neighbour_behind_that_takes_only_yuv_is_named() {
+    for name in ELEMENTS {
+        let (mut harness, bus) = between(name);
+        harness.set_sink_caps_str("video/x-raw,format={NV12,Y444}");
+        harness.play();
+        let sink = harness.element().unwrap().static_pad("sink").unwrap();
+        assert!(sink.query_caps(None).is_empty());
+        let text = warning_text(&bus);
+        assert!(text.contains("NV12") && text.contains("lossless RGB"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn a_cover_that_is_never_linked_is_asked_for() {
+    let element = element();
+    let bus = bus(&element);
+    let mut secret = Harness::with_element(&element, Some("secret_0"), Some("src"));
+    secret.play();
+    secret.set_src_caps(format().to_caps().unwrap());
+    secret.push(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), 0)).unwrap();
+    let text = warning_text(&bus);
+    assert!(text.contains("cover is missing") && text.contains("secret_1, secret_2"), "{text}");
+}
+
+#[test]
+fn a_cover_that_is_unlinked_under_way_is_asked_for_again() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let bus = bus(&conceal.element);
+    conceal.push_stills(&secrets(SIZE, 10), &format());
+    conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), 0));
+    let sink = conceal.element.static_pad("sink").unwrap();
+    sink.peer().unwrap().unlink(&sink).unwrap();
+    assert_eq!(warning_text(&bus), "the cover is missing: link it to the pad sink");
+}
+
+#[test]
+fn a_secret_pad_released_under_way_is_asked_for_again() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let bus = bus(&conceal.element);
+    conceal.push_stills(&secrets(SIZE, 10), &format());
+    conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), 0));
+    // The harness releases its pad.
+    drop(conceal.secrets.remove(1));
+    assert!(conceal.element.static_pad("secret_1").is_none());
+    let cover = buffer(&picture(SIZE.0, SIZE.1, 2), &format(), 40);
+    conceal.cover.push(cover).unwrap();
+    conceal.cover.push_event(gst::event::Eos::new());
+    let text = error_text(&bus);
+    assert!(text.contains("3 of 4 secret pads") && text.contains("link secret_1"), "{text}");
+}
+
+#[test]
+fn a_running_model_outlives_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    for name in ["hiding.safetensors", "rescaling-2x2.safetensors"] {
+        std::fs::copy(bundled.join(name), folder.path().join(name)).unwrap();
+    }
+    let element = element();
+    element.set_property("model-location", folder.path().to_str().unwrap());
+    let mut conceal = Conceal::of(element, &format(), &format());
+    let bus = bus(&conceal.element);
+    conceal.push_stills(&secrets(SIZE, 10), &format());
+    let cover = picture(SIZE.0, SIZE.1, 1);
+    let before = conceal.push_and_pull(buffer(&cover, &format(), 0));
+    std::fs::write(folder.path().join("hiding.safetensors"), "no weights").unwrap();
+    let after = conceal.push_and_pull(buffer(&cover, &format(), 40));
+    assert_eq!(*before.map_readable().unwrap(), *after.map_readable().unwrap());
+    // Another element still uses the old model: this start must not.
+    let next = common::conceal::element();
+    let next_bus = common::bus(&next);
+    next.set_property("model-location", folder.path().to_str().unwrap());
+    assert!(next.set_state(gst::State::Paused).is_err());
+    let text = error_text(&next_bus);
+    assert!(text.contains("hiding.safetensors") && text.contains("10 bytes"), "{text}");
+    next.set_state(gst::State::Null).unwrap();
+    assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+}

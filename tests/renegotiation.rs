@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Streams that change under way: caps, frame rates, flushes and seeks.
+
+mod common;
+
+use common::conceal::{Conceal, element, secrets, stego};
+use common::{buffer, info, init, picture, read};
+use gst::prelude::*;
+use gst_check::Harness;
+use gst_video::{VideoFormat, VideoInfo};
+
+const SIZE: (usize, usize) = (64, 64);
+
+fn format() -> VideoInfo {
+    info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25)
+}
+
+#[test]
+fn a_secret_may_change_its_format_rate_and_size() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let (cover, mut stills) = (picture(SIZE.0, SIZE.1, 1), secrets(SIZE, 10));
+    for (harness, still) in conceal.secrets.iter_mut().zip(&stills).skip(1) {
+        harness.push(buffer(still, &format(), 0)).unwrap();
+        harness.push_event(gst::event::Eos::new());
+    }
+    conceal.secrets[0].push(buffer(&stills[0], &format(), 0)).unwrap();
+    conceal.cover.push(buffer(&cover, &format(), 0)).unwrap();
+    let other = info(VideoFormat::Bgrx, SIZE.0, SIZE.1, 30);
+    stills[0] = picture(SIZE.0, SIZE.1, 20);
+    conceal.secrets[0].set_src_caps(other.to_caps().unwrap());
+    conceal.secrets[0].push(buffer(&stills[0], &other, 40)).unwrap();
+    assert_eq!(read(&conceal.cover.pull().unwrap(), &format()), stego(&cover, &secrets(SIZE, 10)));
+    conceal.cover.push(buffer(&cover, &format(), 40)).unwrap();
+    let small = info(VideoFormat::Gbr, 8, 4, 0);
+    let grey = gstinvmih::network::Frame::new(8, 4, vec![90; 96]).unwrap();
+    conceal.secrets[0].set_src_caps(small.to_caps().unwrap());
+    conceal.secrets[0].push(buffer(&grey, &small, 80)).unwrap();
+    conceal.secrets[0].push_event(gst::event::Eos::new());
+    assert_eq!(read(&conceal.cover.pull().unwrap(), &format()), stego(&cover, &stills));
+    let made = conceal.push_and_pull(buffer(&cover, &format(), 80));
+    let pixels = vec![90; SIZE.0 * SIZE.1 * 3];
+    stills[0] = gstinvmih::network::Frame::new(SIZE.0, SIZE.1, pixels).unwrap();
+    assert_eq!(read(&made, &format()), stego(&cover, &stills));
+}
+
+#[test]
+fn a_variable_frame_rate_keeps_its_times() {
+    let variable = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 0);
+    let mut conceal = Conceal::new(&variable, &variable);
+    conceal.push_stills(&secrets(SIZE, 10), &variable);
+    for start in [5, 6, 900] {
+        let mut cover = buffer(&picture(SIZE.0, SIZE.1, 1), &variable, start);
+        cover.get_mut().unwrap().set_duration(None);
+        let made = conceal.push_and_pull(cover);
+        assert_eq!(made.pts(), Some(gst::ClockTime::from_mseconds(start)));
+        assert_eq!(made.duration(), None);
+    }
+}
+
+#[test]
+fn a_gap_in_a_secret_lets_covers_pass() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let (cover, stills) = (picture(SIZE.0, SIZE.1, 1), secrets(SIZE, 10));
+    for (harness, still) in conceal.secrets.iter_mut().zip(&stills) {
+        harness.push(buffer(still, &format(), 0)).unwrap();
+    }
+    conceal.cover.push(buffer(&cover, &format(), 0)).unwrap();
+    for harness in &mut conceal.secrets {
+        let gap = gst::event::Gap::builder(gst::ClockTime::from_mseconds(40));
+        harness.push_event(gap.duration(gst::ClockTime::from_mseconds(1000)).build());
+    }
+    conceal.cover.pull().unwrap();
+    // Nothing else comes from the secrets.
+    for start in [40, 80, 800] {
+        let made = conceal.push_and_pull(buffer(&cover, &format(), start));
+        assert_eq!(read(&made, &format()), stego(&cover, &stills));
+    }
+}
+
+fn flush(harness: &mut Harness) {
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    harness.push_event(gst::event::FlushStart::new());
+    harness.push_event(gst::event::FlushStop::new(true));
+    harness.push_event(gst::event::Segment::new(&segment));
+}
+
+#[test]
+fn the_cover_alone_may_be_flushed() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let stills = secrets(SIZE, 10);
+    conceal.push_stills(&stills, &format());
+    let cover = picture(SIZE.0, SIZE.1, 1);
+    conceal.push_and_pull(buffer(&cover, &format(), 400));
+    flush(&mut conceal.cover);
+    let made = conceal.push_and_pull(buffer(&cover, &format(), 0));
+    assert_eq!(made.pts(), Some(gst::ClockTime::ZERO));
+    assert_eq!(read(&made, &format()), stego(&cover, &stills));
+}
+
+#[test]
+fn a_secret_alone_may_be_flushed_and_may_have_no_more_frames() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let mut stills = secrets(SIZE, 10);
+    conceal.push_stills(&stills, &format());
+    let cover = picture(SIZE.0, SIZE.1, 1);
+    conceal.push_and_pull(buffer(&cover, &format(), 0));
+    flush(&mut conceal.secrets[2]);
+    stills[2] = picture(SIZE.0, SIZE.1, 20);
+    conceal.secrets[2].push(buffer(&stills[2], &format(), 0)).unwrap();
+    conceal.secrets[2].push_event(gst::event::Eos::new());
+    let made = conceal.push_and_pull(buffer(&cover, &format(), 40));
+    assert_eq!(read(&made, &format()), stego(&cover, &stills));
+    flush(&mut conceal.secrets[2]);
+    conceal.secrets[2].push_event(gst::event::Eos::new());
+    let made = conceal.push_and_pull(buffer(&cover, &format(), 80));
+    assert_eq!(read(&made, &format()), stego(&cover, &stills));
+}
+
+#[test]
+fn reveal_takes_a_variable_frame_rate() {
+    init();
+    let element = gst::ElementFactory::make("invmihreveal").build().unwrap();
+    let mut harness = Harness::with_element(&element, Some("sink"), Some("src_1"));
+    harness.play();
+    let variable = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 0);
+    harness.set_src_caps(variable.to_caps().unwrap());
+    for start in [5, 6, 900] {
+        let mut stego = buffer(&picture(SIZE.0, SIZE.1, 1), &variable, start);
+        stego.get_mut().unwrap().set_duration(None);
+        harness.push(stego).unwrap();
+        let made = harness.pull().unwrap();
+        assert_eq!(made.pts(), Some(gst::ClockTime::from_mseconds(start)));
+        assert_eq!(made.duration(), None);
+    }
+}
+
+/// Two moving secrets and two stills, one of them a file, which cannot seek in time.
+fn seekable(behind: &str, folder: &std::path::Path) -> gst::Pipeline {
+    element();
+    let png = folder.join("still.png");
+    image::RgbImage::try_from(picture(SIZE.0, SIZE.1, 3)).unwrap().save(&png).unwrap();
+    let line = format!(
+        "invmihconceal name=c ! {behind} ! fakesink name=sink \
+         videotestsrc ! video/x-raw,format=RGB,width=64,height=64,framerate=25/1 ! c.sink \
+         videotestsrc pattern=ball ! video/x-raw,width=64,height=64,framerate=25/1 ! c.secret_0 \
+         videotestsrc pattern=ball ! video/x-raw,width=32,height=32,framerate=10/1 ! c.secret_1 \
+         videotestsrc num-buffers=1 ! video/x-raw,width=64,height=64,framerate=25/1 ! c.secret_2 \
+         filesrc location={} ! pngdec ! c.secret_3",
+        png.display()
+    );
+    gst::parse::launch(&line).unwrap().downcast().unwrap()
+}
+
+/// Waits for a message and panics on an error.
+fn wait_for(pipeline: &gst::Pipeline, wanted: gst::MessageType) {
+    let types = [wanted, gst::MessageType::Error];
+    let bus = pipeline.bus().unwrap();
+    let found = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &types);
+    let found = found.unwrap_or_else(|| panic!("no {wanted:?}"));
+    assert_eq!(found.type_(), wanted, "{found:?}");
+}
+
+fn position(pipeline: &gst::Pipeline) -> Option<gst::ClockTime> {
+    let sample: gst::Sample = pipeline.by_name("sink").unwrap().property("last-sample");
+    sample.buffer().unwrap().pts()
+}
+
+/// Plays three frames from there.
+fn seek(pipeline: &gst::Pipeline, milliseconds: u64) {
+    let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+    let start = gst::ClockTime::from_mseconds(milliseconds);
+    let stop = start + gst::ClockTime::from_mseconds(120);
+    pipeline.seek(1.0, flags, gst::SeekType::Set, start, gst::SeekType::Set, stop).unwrap();
+    wait_for(pipeline, gst::MessageType::AsyncDone);
+    assert_eq!(position(pipeline), Some(gst::ClockTime::from_mseconds(milliseconds)));
+}
+
+#[test]
+fn a_flushing_seek_gives_frames_from_the_new_position() {
+    let folder = tempfile::tempdir().unwrap();
+    for behind in ["identity", "invmihreveal output=preview"] {
+        let pipeline = seekable(behind, folder.path());
+        pipeline.set_state(gst::State::Paused).unwrap();
+        wait_for(&pipeline, gst::MessageType::AsyncDone);
+        assert_eq!(position(&pipeline), Some(gst::ClockTime::ZERO));
+        let mut query = gst::query::Seeking::new(gst::Format::Time);
+        assert!(pipeline.query(&mut query) && query.result().0);
+        seek(&pipeline, 2000);
+        seek(&pipeline, 1000);
+        seek(&pipeline, 3800);
+        pipeline.set_state(gst::State::Playing).unwrap();
+        wait_for(&pipeline, gst::MessageType::Eos);
+        assert_eq!(position(&pipeline), Some(gst::ClockTime::from_mseconds(3880)));
+        // From the end back.
+        seek(&pipeline, 400);
+        wait_for(&pipeline, gst::MessageType::Eos);
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+}
