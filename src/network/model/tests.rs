@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Models on small frames.
+
+use super::*;
+
+#[test]
+fn what_the_grid_does_not_divide_stays_the_covers() {
+    let model = Model::open(None, Grid::for_secrets(6).unwrap(), Device::Cpu).unwrap();
+    let (width, height) = (21, 20);
+    let frame = |seed: usize| {
+        let value = |k: usize| (k * 7 + seed * 50) as u8;
+        Frame::new(width, height, (0..width * height * 3).map(value).collect()).unwrap()
+    };
+    let (cover, secrets) = (frame(0), (1..=6).map(frame).collect::<Vec<_>>());
+    let stego = model.conceal(&cover, &model.mosaic(&secrets, None).unwrap()).unwrap();
+    // 3x2 takes multiples of 6 rows and 2 columns: 20x18 pixels are hidden in.
+    let pixel = |frame: &Frame, x, y| frame.pixels()[(y * width + x) * 3..][..3].to_vec();
+    let all = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    let (outside, inside): (Vec<_>, Vec<_>) = all.partition(|&(x, y)| x >= 20 || y >= 18);
+    let same = |&(x, y): &(usize, usize)| pixel(&stego, x, y) == pixel(&cover, x, y);
+    assert!(outside.iter().all(same) && !inside.iter().all(same));
+    assert_eq!(model.reveal(&stego, None).unwrap()[5].width(), width);
+}
+
+#[test]
+fn a_batch_hides_as_one_cover_after_the_other() {
+    let model = Model::open(None, Grid::for_secrets(4).unwrap(), Device::Cpu).unwrap();
+    let (width, height) = (67, 64);
+    let frame = |seed: usize| {
+        let value = |k: usize| (128.0 + 100.0 * (k as f64 / (60.0 + seed as f64)).sin()) as u8;
+        Frame::new(width, height, (0..width * height * 3).map(value).collect()).unwrap()
+    };
+    let covers: Vec<_> = (0..3).map(frame).collect();
+    let mosaics: Vec<_> =
+        (0..3).map(|k| model.mosaic(&[4, 5, 6, 7].map(|u| frame(k + u)), None).unwrap()).collect();
+    let pairs: Vec<_> = covers.iter().zip(&mosaics).collect();
+    let together = model.conceal_batch(&pairs).unwrap();
+    let alone = pairs.iter().map(|(cover, mosaic)| model.conceal(cover, mosaic).unwrap());
+    for (together, alone) in together.iter().zip(alone) {
+        let pairs = together.pixels().iter().zip(alone.pixels());
+        let levels: Vec<_> = pairs.map(|(a, b)| a.abs_diff(*b)).collect();
+        let different = levels.iter().filter(|&&level| level > 0).count();
+        let largest = levels.iter().max().unwrap();
+        assert!(*largest <= 1 && different * 100 <= levels.len(), "{different}, {largest}");
+    }
+    assert!(model.conceal_batch(&[]).unwrap().is_empty());
+    let small = Frame::new(2, 2, vec![0; 12]).unwrap();
+    assert!(model.conceal_batch(&[(&covers[0], &mosaics[0]), (&small, &mosaics[0])]).is_err());
+}
+
+#[test]
+fn a_failure_of_libtorch_is_an_error() {
+    let tensor = |length| Tensor::ones([length], (Kind::Float, Device::Cpu));
+    let error = guarded(|| Ok(tensor(2) + tensor(3))).unwrap_err().to_string();
+    assert!(error.contains("libtorch failed") && error.contains("size"), "{error}");
+}
