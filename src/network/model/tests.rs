@@ -2,6 +2,7 @@
 //! Models on small frames.
 
 use super::*;
+use tch::Kind;
 
 #[test]
 fn what_the_grid_does_not_divide_stays_the_covers() {
