@@ -14,11 +14,13 @@ build: setup
 demo: build
 	scripts/demo
 
+# Tests run side by side: with a thread each, their threads do not wait for one another
 test: setup-tests
 	cargo fmt --check
 	scripts/check-headers
 	$(cargo) clippy --release --locked --all-targets -- -D warnings
-	$(cargo) test --release --locked
+	OMP_NUM_THREADS=1 $(cargo) test --release --locked
+	OMP_NUM_THREADS=1 $(cargo) test --release --locked --test soak -- --ignored
 
 # Installs into target/installed and uses what is there
 check-install: setup-tests

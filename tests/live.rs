@@ -48,6 +48,17 @@ fn a_secret_that_stalls_does_not_hold_a_cover() {
 }
 
 #[test]
+fn a_secret_that_stalls_does_not_hold_the_end() {
+    let mut conceal = live();
+    for (harness, still) in conceal.secrets.iter_mut().zip(secrets(SIZE, 10)) {
+        harness.push(buffer(&still, &format(), 0)).unwrap();
+    }
+    conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), 0));
+    conceal.cover.push_event(gst::event::Eos::new());
+    assert_eq!(conceal.cover.pull_until_eos().unwrap(), None);
+}
+
+#[test]
 fn a_live_cover_waits_for_the_first_frame_of_each_secret() {
     let mut conceal = live();
     let stills = secrets(SIZE, 10);

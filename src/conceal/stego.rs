@@ -156,18 +156,20 @@ impl InvMihConceal {
     }
 
     /// The running time of the next cover, if all secrets have a frame that could serve it: how long
-    /// later ones are waited for depends on the latency.
+    /// later ones are waited for depends on the latency. Nothing is waited for after the last cover.
     pub(super) fn next_deadline(&self) -> Option<gst::ClockTime> {
         if !self.missing().is_empty() {
             return None;
         }
         let state = self.state.lock().unwrap();
-        let served = |pad: &super::SecretPad| pad.imp().has_frame();
+        let served = |pad: &super::SecretPad| pad.imp().has_frame() || pad.has_buffer();
         if state.stills.is_none() && !self.secret_pads().iter().all(served) {
             return None;
         }
-        let time = state.covers.next_time(&self.cover_pad).ok()??;
-        Some(time.positive().unwrap_or(gst::ClockTime::ZERO))
+        match state.covers.next_time(&self.cover_pad).ok()? {
+            Some(time) => Some(time.positive().unwrap_or(gst::ClockTime::ZERO)),
+            None => self.cover_pad.is_eos().then_some(gst::ClockTime::ZERO),
+        }
     }
 
     /// A cover with the mosaic of its secrets; none if these have gone in the meantime, then the
