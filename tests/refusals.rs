@@ -71,7 +71,8 @@ fn a_cover_that_is_unlinked_under_way_is_asked_for_again() {
     conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), 0));
     let sink = conceal.element.static_pad("sink").unwrap();
     sink.peer().unwrap().unlink(&sink).unwrap();
-    assert_eq!(warning_text(&bus), "the cover is missing: link it to the pad sink");
+    let text = warning_text(&bus);
+    assert!(text.contains("cover is missing") && !text.contains("secret pads are"), "{text}");
 }
 
 #[test]

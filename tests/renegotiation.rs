@@ -58,6 +58,38 @@ fn a_variable_frame_rate_keeps_its_times() {
 }
 
 #[test]
+fn a_neighbour_that_wants_other_caps_asks_the_source_of_the_cover() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let asked = |harness: &mut Harness| {
+        let events = std::iter::from_fn(|| harness.try_pull_upstream_event());
+        events.filter(|event| event.type_() == gst::EventType::Reconfigure).count()
+    };
+    // Linking asks as well.
+    conceal.secrets.iter_mut().chain([&mut conceal.cover]).for_each(|harness| {
+        asked(harness);
+    });
+    conceal.cover.push_upstream_event(gst::event::Reconfigure::new());
+    assert_eq!(asked(&mut conceal.cover), 1);
+    assert!(conceal.secrets.iter_mut().all(|secret| asked(secret) == 0));
+}
+
+#[test]
+fn sources_are_asked_for_as_many_buffers_as_are_held() {
+    let element = element();
+    element.set_property("batch-size", 5u32);
+    let mut conceal = Conceal::of(element, &format(), &format());
+    conceal.push_stills(&secrets(SIZE, 10), &format());
+    conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), 0));
+    let asked = |name: &str| {
+        let mut query = gst::query::Allocation::new(Some(&format().to_caps().unwrap()), true);
+        assert!(conceal.element.static_pad(name).unwrap().query(&mut query));
+        assert!(query.find_allocation_meta::<gst_video::VideoMeta>().is_some());
+        query.allocation_pools().next().map(|(_, size, min, _)| (size as usize, min))
+    };
+    assert_eq!(asked("sink"), Some((format().size(), 6)));
+}
+
+#[test]
 fn a_gap_in_a_secret_lets_covers_pass() {
     let mut conceal = Conceal::new(&format(), &format());
     let (cover, stills) = (picture(SIZE.0, SIZE.1, 1), secrets(SIZE, 10));

@@ -291,10 +291,19 @@ impl AggregatorImpl for InvMihConceal {
 
     fn propose_allocation(
         &self,
-        _pad: &gst_base::AggregatorPad,
+        pad: &gst_base::AggregatorPad,
         _decide_query: Option<&gst::query::Allocation>,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
+        // One is queued on the pad while a batch, or the frame that serves, is held.
+        let held = match pad == &self.cover_pad {
+            true => self.settings.lock().unwrap().batch_size,
+            false => 1,
+        };
+        let info = query.get().0.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
+        if let Some(size) = info.and_then(|info| info.size().try_into().ok()) {
+            query.add_allocation_pool(gst::BufferPool::NONE, size, held + 1, 0);
+        }
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
         Ok(())
     }

@@ -82,7 +82,11 @@ impl InvMihConceal {
         };
         let mut texts = vec![];
         if !cover_ended && !self.cover_pad.is_linked() {
-            texts.push("the cover is missing: link it to the pad sink".to_string());
+            texts.push(
+                "the cover is missing: link it to the pad sink, as 8-bit RGB (an unnamed link of \
+                 anything else, YUV for example, takes a secret pad)"
+                    .to_string(),
+            );
         }
         if !missing.is_empty() {
             let names: Vec<_> = missing.iter().map(|number| format!("secret_{number}")).collect();
