@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The layout: cover, stego and their difference on top, secrets and revealed below.
 
-use image::{Rgb, RgbImage};
+use gstinvmih::training::sheet::{GAIN, difference};
+use image::RgbImage;
 
 use crate::Pair;
 use crate::canvas::{Canvas, TEXT_HEIGHT};
@@ -14,7 +15,6 @@ const WIDTH: u32 = 3 * PANEL_WIDTH + 4 * GAP;
 const BLOCK_WIDTH: u32 = (WIDTH - 3 * GAP) / 2;
 const TILE_WIDTH: u32 = (BLOCK_WIDTH - (COLUMNS - 1) * TILE_GAP) / COLUMNS;
 const LINE: u32 = TEXT_HEIGHT + TILE_GAP;
-const GAIN: u8 = 10;
 
 /// The whole sheet; every picture takes the shape of the cover.
 pub fn draw(cover: &Pair, secrets: &[Pair]) -> RgbImage {
@@ -28,7 +28,7 @@ pub fn draw(cover: &Pair, secrets: &[Pair]) -> RgbImage {
     let panels = [
         (&cover.original, "Cover".to_owned()),
         (&cover.result, format!("Stego: all {} inside, {:.1} dB", secrets.len(), cover.psnr)),
-        (&difference(cover), format!("Difference \u{d7}{GAIN}")),
+        (&difference(&cover.original, &cover.result), format!("Difference \u{d7}{GAIN}")),
     ];
     for (column, (picture, caption)) in (0..).zip(&panels) {
         let corner = (GAP + column * (PANEL_WIDTH + GAP), GAP);
@@ -51,12 +51,4 @@ pub fn draw(cover: &Pair, secrets: &[Pair]) -> RgbImage {
 
 fn scaled_height(picture: &RgbImage, width: u32) -> u32 {
     width * picture.height() / picture.width()
-}
-
-/// What hiding changed, made visible.
-fn difference(cover: &Pair) -> RgbImage {
-    RgbImage::from_fn(cover.original.width(), cover.original.height(), |x, y| {
-        let (before, after) = (cover.original.get_pixel(x, y), cover.result.get_pixel(x, y));
-        Rgb(std::array::from_fn(|c| before[c].abs_diff(after[c]).saturating_mul(GAIN)))
-    })
 }

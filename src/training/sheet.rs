@@ -48,8 +48,9 @@ pub fn draw(cover: &Pair, secrets: &[Pair]) -> RgbImage {
     sheet
 }
 
-/// What hiding changed, made visible.
-fn difference(before: &RgbImage, after: &RgbImage) -> RgbImage {
+/// What hiding changed, made visible: absolute differences of two pictures of one size, times
+/// [`GAIN`].
+pub fn difference(before: &RgbImage, after: &RgbImage) -> RgbImage {
     let mut difference = before.clone();
     for (value, after) in difference.iter_mut().zip(after.iter()) {
         *value = value.abs_diff(*after).saturating_mul(GAIN);
