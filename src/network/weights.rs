@@ -296,7 +296,7 @@ pub fn save(
 }
 
 /// A file of this content or none: written beside its place, then moved there.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     // Readable as any new file is, not by its owner alone.
     let permissions = std::fs::Permissions::from_mode(0o666);

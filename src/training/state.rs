@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use super::Error;
 use super::clipping::Clip;
 use super::divergence::Watch;
 use super::run::{Config, Stage};
+use crate::network::weights::write_whole;
 
 /// The version of the format written and read here.
 const FORMAT: &str = "1";
@@ -208,7 +209,7 @@ fn tensor(name: &str, view: &TensorView) -> Result<Tensor, String> {
     Tensor::f_from_data_size(view.data(), &shape, Kind::Float).map_err(|error| error.to_string())
 }
 
-/// Written beside its place, then moved there.
+/// The run's file, whole or not at all.
 fn write(
     path: &Path,
     description: &Description,
@@ -222,17 +223,10 @@ fn write(
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
     let run = serde_json::to_string(description)?;
     let metadata = HashMap::from([("format".into(), FORMAT.into()), ("run".into(), run)]);
-    let folder: PathBuf = path.parent().unwrap_or(Path::new(".")).into();
-    let file = tempfile::NamedTempFile::new_in(folder)?;
-    views
-        .and_then(|views| safetensors::serialize_to_file(views, Some(metadata), file.path()))
-        .map_err(|error| match error {
-            safetensors::SafeTensorError::IoError(source) => source,
-            other => io::Error::other(other),
-        })?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    let file = views
+        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .map_err(io::Error::other)?;
+    write_whole(path, &file)
 }
 
 fn shape(tensor: &Tensor) -> Vec<usize> {
