@@ -202,6 +202,30 @@ fn after_a_flush_on_all_pads_new_frames_count() {
 }
 
 #[test]
+fn the_covers_tags_come_before_its_stego_and_those_of_secrets_go_nowhere() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut conceal = Conceal::new(&format, &format);
+    let tag = |title: &str| {
+        let mut tags = gst::TagList::new();
+        tags.make_mut().add::<gst::tags::Title>(&title, gst::TagMergeMode::Append);
+        gst::event::Tag::new(tags)
+    };
+    conceal.secrets[0].push_event(tag("secret"));
+    conceal.cover.push_event(tag("cover"));
+    conceal.push_stills(&secrets(SIZE, 10), &format);
+    conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format, 0));
+    let events: Vec<_> = std::iter::from_fn(|| conceal.cover.try_pull_event()).collect();
+    let position = |of| events.iter().position(|event| event.type_() == of).unwrap();
+    assert!(position(gst::EventType::Segment) < position(gst::EventType::Tag));
+    let titles = events.iter().filter_map(|event| match event.view() {
+        gst::EventView::Tag(tag) => tag.tag().get::<gst::tags::Title>(),
+        _ => None,
+    });
+    let titles: Vec<_> = titles.map(|title| title.get().to_string()).collect();
+    assert_eq!(titles, ["cover"]);
+}
+
+#[test]
 fn a_gap_in_the_cover_stays_a_gap() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
     let mut conceal = Conceal::new(&format, &format);

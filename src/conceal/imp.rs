@@ -32,6 +32,8 @@ pub struct InvMihConceal {
     pub(super) state: Mutex<State>,
     pub(super) stats: Mutex<Stats>,
     pub(super) wait: Mutex<Wait>,
+    /// Tags of the cover that go out before the next stego.
+    pub(super) tags: Mutex<Vec<gst::Event>>,
     /// Whether the user was told that caps were refused.
     refused: AtomicBool,
 }
@@ -50,6 +52,7 @@ impl ObjectSubclass for InvMihConceal {
             state: Mutex::default(),
             stats: Mutex::default(),
             wait: Mutex::default(),
+            tags: Mutex::default(),
             refused: AtomicBool::default(),
         }
     }
@@ -102,6 +105,14 @@ impl ObjectImpl for InvMihConceal {
             if let Some(imp) = weak.upgrade() {
                 imp.wait_anew();
             }
+        });
+        let weak = self.downgrade();
+        // The base class sends the segment with a frame, and tags may not come before it.
+        self.obj().src_pad().add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+            if let Some(imp) = weak.upgrade() {
+                imp.send_tags(pad.upcast_ref());
+            }
+            gst::PadProbeReturn::Ok
         });
     }
 }
@@ -185,6 +196,7 @@ impl AggregatorImpl for InvMihConceal {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         self.stop_waiting();
+        self.tags.lock().unwrap().clear();
         *self.state.lock().unwrap() = State::default();
         self.secret_pads().iter().for_each(|pad| pad.imp().reset());
         Ok(())
@@ -241,6 +253,10 @@ impl AggregatorImpl for InvMihConceal {
                 let taken = self.state.lock().unwrap().covers.set_caps(caps.caps());
                 self.announce_latency();
                 taken
+            }
+            (gst::EventView::Tag(_), None) => {
+                self.tags.lock().unwrap().push(event);
+                return true;
             }
             (gst::EventView::FlushStop(_), None) => {
                 self.flush_covers();

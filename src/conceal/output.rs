@@ -72,6 +72,14 @@ impl InvMihConceal {
         segment
     }
 
+    /// Sends the cover's tags on.
+    pub(super) fn send_tags(&self, src_pad: &gst::Pad) {
+        let tags = std::mem::take(&mut *self.tags.lock().unwrap());
+        for event in tags {
+            src_pad.push_event(event);
+        }
+    }
+
     /// Sends a gap on, after its segment if that is new.
     pub(super) fn send_gap(&self, gap: &Cover, new_segment: bool) {
         if new_segment {
