@@ -122,13 +122,43 @@ pub enum Error {
 /// becomes an error.
 pub(crate) fn caught<T, E: From<Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<String>().cloned();
+        let message = panic.downcast_ref::<String>().map(|message| reason(message));
         Err(Error::Torch(message.unwrap_or_else(|| "unknown failure".into())).into())
     })
+}
+
+/// What libtorch says itself within a panic's message: without the unwrapping around it and the C++
+/// frames below it.
+fn reason(panic: &str) -> String {
+    let message = panic.split_once("Torch(\"").map_or(panic, |(_, message)| message);
+    let first = message.split("\\n").next().unwrap_or(message).trim_end_matches("\")");
+    first.split_once("] ").map_or(first, |(_, said)| said).into()
 }
 
 impl From<tch::TchError> for Error {
     fn from(error: tch::TchError) -> Self {
         Self::Torch(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind, Tensor};
+
+    #[test]
+    fn a_failure_of_libtorch_is_an_error_in_its_own_words() {
+        let matrix = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
+        let error = caught(|| Ok::<_, Error>(matrix.matmul(&matrix))).unwrap_err().to_string();
+        assert!(error.starts_with("libtorch failed: mat1 and mat2"), "{error}");
+        assert!(!error.contains("unwrap") && !error.contains("frame #"), "{error}");
+    }
+
+    #[test]
+    fn what_comes_before_and_after_the_words_is_left_out() {
+        let panic =
+            r#"called `Result::unwrap()`: Torch("[enforce fail at x.cpp:1] too large.\nframe #0")"#;
+        assert_eq!(reason(panic), "too large.");
+        assert_eq!(reason("index out of range"), "index out of range");
     }
 }

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MPL-2.0
+//! libtorch out of memory inside a running element. One test in a process of its own: the limit is
+//! the process's.
+
+mod common;
+
+use std::process::Command;
+
+use common::pipeline::{run_to_end, small_weights};
+use common::{error_text, init};
+use gst::prelude::*;
+
+const LIMIT: gst::ClockTime = gst::ClockTime::from_seconds(100);
+
+/// Bounds the address space of this process to what it has and some MiB more, or not at all.
+fn allow(more: Option<u64>) {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+    let soft = more.map_or("unlimited".into(), |more| (pages * 4096 + (more << 20)).to_string());
+    let pid = std::process::id().to_string();
+    let status = Command::new("prlimit").args(["--pid", &pid, &format!("--as={soft}:")]).status();
+    assert!(status.unwrap().success());
+}
+
+fn reveal(width: u32, height: u32) -> gst::Pipeline {
+    let line = format!(
+        "videotestsrc num-buffers=1 ! video/x-raw,width={width},height={height} ! invmihreveal model-location={} ! fakesink",
+        small_weights().display()
+    );
+    gst::parse::launch(&line).unwrap().downcast().unwrap()
+}
+
+#[test]
+fn a_frame_too_large_for_the_memory_is_an_error_and_the_next_goes_on() {
+    init();
+    tch::set_num_threads(1);
+    run_to_end(&reveal(64, 64), LIMIT);
+    allow(Some(400));
+    let large = reveal(5120, 2880);
+    large.set_state(gst::State::Playing).unwrap();
+    let text = error_text(&large.bus().unwrap());
+    allow(None);
+    large.set_state(gst::State::Null).unwrap();
+    assert!(text.contains("libtorch") && text.contains("can't allocate memory"), "{text}");
+    assert!(!text.contains("unwrap") && !text.contains("frame #"), "{text}");
+    run_to_end(&reveal(64, 64), LIMIT);
+}
