@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! PSNR over the number of secrets, as SVG.
+//! Plots of measured figures, as SVG.
 
 use std::error::Error;
 
@@ -13,8 +13,18 @@ pub struct Line {
     pub colour: RGBColor,
     /// Dots alone tell others' figures from one's own.
     pub dots_only: bool,
-    /// Numbers of secrets, and PSNR in dB.
+    /// In the units of the axes.
     pub points: Vec<(f64, f64)>,
+}
+
+/// What a plot's axes show.
+pub struct Axes {
+    /// With its unit.
+    pub x: &'static str,
+    /// With its unit.
+    pub y: &'static str,
+    /// Whether y starts at zero.
+    pub from_zero: bool,
 }
 
 /// The picture's size in pixels.
@@ -26,10 +36,15 @@ const SAMPLE: i32 = 18;
 ///
 /// # Errors
 /// Of the drawing library.
-pub fn svg(title: &str, lines: &[Line]) -> Result<String, Box<dyn Error>> {
-    let points = || lines.iter().flat_map(|line| line.points.iter());
-    let lowest = points().map(|(_, psnr)| *psnr).fold(f64::INFINITY, f64::min).floor() - 1.0;
-    let highest = points().map(|(_, psnr)| *psnr).fold(lowest, f64::max).ceil();
+pub fn svg(title: &str, axes: &Axes, lines: &[Line]) -> Result<String, Box<dyn Error>> {
+    let range = |value: fn(&(f64, f64)) -> f64| {
+        let values = lines.iter().flat_map(|line| line.points.iter()).map(value);
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)))
+    };
+    let ((left, right), (lowest, highest)) = (range(|point| point.0), range(|point| point.1));
+    let margin = ((right - left) / 12.0).max(0.1);
+    let lowest = if axes.from_zero { 0.0 } else { lowest.floor() - 1.0 };
+    let highest = highest.ceil();
     // Room for the legend.
     let highest = highest + 0.4 * (highest - lowest) + 1.0;
     let mut text = String::new();
@@ -41,10 +56,10 @@ pub fn svg(title: &str, lines: &[Line]) -> Result<String, Box<dyn Error>> {
             .caption(title, ("sans-serif", 18))
             .x_label_area_size(40)
             .y_label_area_size(50)
-            .build_cartesian_2d(3.0..17.0, lowest..highest)?;
+            .build_cartesian_2d(left - margin..right + margin, lowest..highest)?;
         let mut mesh = chart.configure_mesh();
-        mesh.x_desc("secrets in a cover").y_desc("PSNR in dB").x_labels(14);
-        mesh.x_label_formatter(&|n| format!("{n:.0}")).y_label_formatter(&|db| format!("{db:.0}"));
+        mesh.x_desc(axes.x).y_desc(axes.y).x_labels(14);
+        mesh.x_label_formatter(&|x| format!("{x}")).y_label_formatter(&|y| format!("{y}"));
         mesh.light_line_style(TRANSPARENT).bold_line_style(BLACK.mix(0.15)).draw()?;
         for line in lines {
             let (colour, points) = (line.colour, line.points.clone());

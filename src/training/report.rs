@@ -9,12 +9,13 @@ use plotters::style::RGBColor;
 
 use super::Error;
 use super::evaluation::{Measured, Scores};
-use super::plot::{Line, svg};
+use super::plot::{Axes, Line, svg};
 use super::published::{
     CLASSICAL_SECRETS, Figure, PAPER, Published, classical, classical_secret, published,
 };
 use super::sheet::GAIN;
 
+const AXES: Axes = Axes { x: "secrets in a cover", y: "PSNR in dB", from_zero: false };
 const STEGO_COLOUR: RGBColor = RGBColor(31, 90, 180);
 const SECRET_COLOUR: RGBColor = RGBColor(200, 50, 40);
 const PAPER_STEGO_COLOUR: RGBColor = RGBColor(130, 175, 230);
@@ -57,7 +58,7 @@ impl ReportFiles {
     pub fn write(&self, command: &str, measured: &[Measured]) -> Result<(), Error> {
         let sets = distinct(measured.iter().map(|entry| entry.images.as_str()));
         for set in &sets {
-            let text = svg(set, &lines(set, measured));
+            let text = svg(set, &AXES, &lines(set, measured));
             let text = text.map_err(|error| std::io::Error::other(error.to_string()));
             let path = self.folder.join(format!("{set}.svg"));
             text.and_then(|text| fs::write(&path, text))

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use gstinvmih::network::weights::WeightsFile;
-use gstinvmih::training::Error;
+use gstinvmih::training::{Error, speed};
 
 /// Makes, measures and describes the weights of gst-plugin-invmih.
 #[derive(Parser)]
@@ -30,6 +30,14 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Time conceal and reveal.
     Bench(bench::BenchArgs),
+    /// Plot times and memory over N and over size.
+    Plot {
+        /// What `bench` printed, with a line `# NAME` before each program's.
+        output: PathBuf,
+        /// Folder for the plots.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Describe weights files.
     Info {
         /// Files to describe.
@@ -43,6 +51,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::train(args),
         Command::Evaluate(args) => evaluate::evaluate(args),
         Command::Bench(args) => bench::bench(args),
+        Command::Plot { output, out } => speed::plot(&output, &out),
         Command::Info { files } => files.iter().try_for_each(|file| info(file)),
     };
     match result {
