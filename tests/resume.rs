@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use gstinvmih::network::{Device, Grid};
 use gstinvmih::training::dataset::Photographs;
-use gstinvmih::training::losses::Weights;
 use gstinvmih::training::modules::Blocks;
+use gstinvmih::training::optimizer::Method;
+use gstinvmih::training::preset::Preset;
 use gstinvmih::training::run::{Config, Event, Stage};
 use gstinvmih::training::schedule::{Budget, Shape};
 use gstinvmih::training::state::State;
@@ -31,11 +32,13 @@ fn config(stage: Stage, out: &Path) -> Config {
         grids: vec![Grid::new(2, 2).unwrap(), Grid::new(3, 2).unwrap()],
         blocks: Blocks { hiding: 1, rescaling: 1 },
         budget: Budget::Steps(8),
+        method: Method::Muon,
         rate: 1e-3,
         shape: Shape::Cosine,
         batch: 1,
+        stride: 4,
         patch: 24,
-        weights: Weights::balanced(30.0),
+        weights: Preset::Shipped.weights(Stage::Joint, None),
         device: Device::Cpu,
         seed: 3,
         out: out.into(),

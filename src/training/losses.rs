@@ -43,19 +43,6 @@ pub struct Passage {
 }
 
 impl Weights {
-    /// The shipped recipe. Squared errors are far smaller than absolute ones: with 30 for the
-    /// cover, a dB of it and a dB of the secrets weigh about the same at 35 dB.
-    pub fn balanced(cover: f64) -> Self {
-        Self {
-            divergence: 0.0,
-            secret: 1.0,
-            guide: 4.0,
-            mosaic: cover,
-            cover,
-            cover_low: cover / 4.0,
-        }
-    }
-
     /// What the cover and the mosaic lose.
     pub fn hiding(&self, passage: &Passage, wavelet: &Decomposition) -> Tensor {
         let low = |picture: &Tensor| wavelet.forward(picture).narrow(1, 0, 3);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Training and evaluation. Knows no GStreamer.
 
-pub mod adam;
+mod adam;
 pub mod average;
 pub mod benchmark;
 pub mod bicubic;
@@ -14,7 +14,9 @@ pub mod evaluation;
 pub mod losses;
 pub mod metrics;
 pub mod modules;
+mod muon;
 pub mod objective;
+pub mod optimizer;
 mod plot;
 pub mod preset;
 mod progress;
@@ -23,6 +25,7 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod sheet;
+pub mod speed;
 pub mod state;
 pub mod trainer;
 pub mod validation;

@@ -41,6 +41,12 @@ fn has_weights(folder: &Path) -> Result<bool, Error> {
     Ok(paths.any(|path| path.extension().is_some_and(|e| e == "safetensors")))
 }
 
+/// The first file of a module in some folders.
+fn first_with(module: Module, folders: &[PathBuf]) -> Option<PathBuf> {
+    let mut paths = folders.iter().map(|folder| folder.join(module.file_name()));
+    paths.find(|path| path.is_file())
+}
+
 /// InvBlocks of each module.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocks {
@@ -56,7 +62,7 @@ pub struct Modules {
     pub store: VarStore,
     /// Present unless rescaling is trained alone.
     pub hiding: Option<Hiding>,
-    /// One for each grid, unless hiding is trained alone.
+    /// One for each grid; while hiding is trained alone those that there are, frozen.
     pub rescaling: Vec<(Grid, Rescaling)>,
     headers: Vec<Header>,
 }
@@ -85,6 +91,26 @@ impl Modules {
         Self { store, hiding, rescaling, headers }
     }
 
+    /// Adds the rescaling modules of some grids that have weights, each from the first folder that
+    /// has its file, to make tiles with. They are neither trained nor saved.
+    ///
+    /// # Errors
+    /// [`Error::Network`] for files that cannot be used.
+    pub fn add_frozen(&mut self, grids: &[Grid], folders: &[PathBuf]) -> Result<(), Error> {
+        for &grid in grids {
+            let module = Module::Rescaling(grid);
+            let Some(path) = first_with(module, folders) else {
+                continue;
+            };
+            let file = WeightsFile::open_as(&path, module)?;
+            let store = VarStore::new(self.store.device());
+            let Header { blocks, clamp, .. } = file.header;
+            self.rescaling.push((grid, Rescaling::new(&store.root(), grid, blocks, clamp)));
+            file.copy_to(&store.variables())?;
+        }
+        Ok(())
+    }
+
     /// Goes on from weights, each module from the first folder that has its file. A module without
     /// one stays fresh; one with fewer InvBlocks grows, its new blocks starting as the identity.
     ///
@@ -93,8 +119,7 @@ impl Modules {
     /// [`Error::Clamp`].
     pub fn resume(&self, folders: &[PathBuf]) -> Result<(), Error> {
         for header in &self.headers {
-            let mut paths = folders.iter().map(|folder| folder.join(header.module.file_name()));
-            let Some(path) = paths.find(|path| path.is_file()) else {
+            let Some(path) = first_with(header.module, folders) else {
                 continue;
             };
             let file = WeightsFile::open_as(&path, header.module)?;

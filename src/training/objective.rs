@@ -3,7 +3,7 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tch::Tensor;
+use tch::{Kind, Tensor, no_grad};
 
 use super::dataset::Photographs;
 use super::losses::{Passage, Weights, bicubic_tiles, psnr};
@@ -30,6 +30,8 @@ pub struct Batch {
     pub secrets: Tensor,
     /// Of the mosaics, if they are hidden scrambled.
     pub scrambling: Option<Scrambling>,
+    /// Indices of the secrets whose loss is taken, while both modules are trained.
+    pub followed: Tensor,
 }
 
 impl Batch {
@@ -53,10 +55,18 @@ impl Batch {
             let key = Key::from_bytes(rng.random());
             Scrambling::new(&key, patch as usize, patch as usize, device)
         });
+        let followed = every(config.stride, rng.random_range(0..config.stride), &secrets);
         // For libtorch's own random numbers: the jitter.
         tch::manual_seed(rng.random());
-        Self { grid, covers, secrets, scrambling }
+        Self { grid, covers, secrets, scrambling, followed }
     }
+}
+
+/// Indices of every so-manieth of some pictures, from the given one on; at least of one.
+pub fn every(stride: usize, first: usize, pictures: &Tensor) -> Tensor {
+    let count = pictures.size()[0];
+    let first = (first as i64).min(count - 1);
+    Tensor::arange_start_step(first, count, stride as i64, (Kind::Int64, pictures.device()))
 }
 
 /// What came of a batch.
@@ -92,14 +102,18 @@ impl Objective {
     pub fn outcome(&self, modules: &Modules, batch: &Batch) -> Outcome {
         match self.stage {
             Stage::Hiding => self.hiding(modules, batch),
-            Stage::Rescaling => self.rescaling(rescaling(modules, batch.grid), batch),
+            Stage::Rescaling => self.rescaling(trained(modules, batch.grid), batch),
             Stage::Joint => self.joint(modules, batch),
         }
     }
 
     fn hiding(&self, modules: &Modules, batch: &Batch) -> Outcome {
-        let mosaic = splice(&bicubic_tiles(&batch.secrets, batch.grid).clamp(0.0, 1.0), batch.grid);
-        let passage = self.passage(modules, batch, mosaic);
+        let Batch { grid, ref secrets, .. } = *batch;
+        let tiles = match rescaling(modules, grid) {
+            Some(module) => no_grad(|| module.downscale(secrets, self.precision)),
+            None => bicubic_tiles(secrets, grid).clamp(0.0, 1.0),
+        };
+        let passage = self.passage(modules, batch, splice(&tiles, grid));
         Outcome {
             loss: self.weights.hiding(&passage, &self.wavelet),
             cover: psnr(&passage.cover, &passage.stego),
@@ -121,17 +135,21 @@ impl Objective {
 
     fn joint(&self, modules: &Modules, batch: &Batch) -> Outcome {
         let Batch { grid, ref secrets, .. } = *batch;
-        let module = rescaling(modules, grid);
-        let tiles = module.downscale(secrets, self.precision);
-        let passage = self.passage(modules, batch, splice(&tiles, grid));
-        let received = cut(&passage.recovered_mosaic, grid);
+        let module = trained(modules, grid);
+        let followed = |pictures: &Tensor| pictures.index_select(0, &batch.followed);
+        let others = no_grad(|| module.downscale(secrets, self.precision));
+        let secrets = followed(secrets);
+        let tiles = module.downscale(&secrets, self.precision);
+        let mosaic = splice(&others.index_copy(0, &batch.followed, &tiles), grid);
+        let passage = self.passage(modules, batch, mosaic);
+        let received = followed(&cut(&passage.recovered_mosaic, grid));
         let recovered = module.upscale(&received, self.precision);
         let loss = self.weights.hiding(&passage, &self.wavelet)
-            + self.weights.rescaling(secrets, &recovered, &tiles, grid);
+            + self.weights.rescaling(&secrets, &recovered, &tiles, grid);
         Outcome {
             loss,
             cover: psnr(&passage.cover, &passage.stego),
-            secret: psnr(secrets, &quantise(&recovered)),
+            secret: psnr(&secrets, &quantise(&recovered)),
         }
     }
 
@@ -154,9 +172,11 @@ impl Objective {
     }
 }
 
-fn rescaling(modules: &Modules, grid: Grid) -> &Rescaling {
+fn rescaling(modules: &Modules, grid: Grid) -> Option<&Rescaling> {
     let mut all = modules.rescaling.iter();
-    let (_, module) =
-        all.find(|(own, _)| *own == grid).expect("this stage has a rescaling module for each grid");
-    module
+    all.find(|(own, _)| *own == grid).map(|(_, module)| module)
+}
+
+fn trained(modules: &Modules, grid: Grid) -> &Rescaling {
+    rescaling(modules, grid).expect("this stage has a rescaling module for each grid")
 }

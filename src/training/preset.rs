@@ -2,6 +2,7 @@
 //! Recipes: the paper's, and the one behind the shipped weights.
 
 use super::losses::Weights;
+use super::optimizer::Method;
 use super::run::Stage;
 use super::schedule::Shape;
 
@@ -10,7 +11,7 @@ use super::schedule::Shape;
 pub enum Preset {
     /// Eq. 3 with its λ, 2e-4 halved five times over the whole run (paper, section 3.1).
     Paper,
-    /// No divergence term, the cover's error weighed against the secrets', a cosine to zero.
+    /// No divergence term, the cover's error weighed against the secrets', Muon, a cosine to zero.
     Shipped,
 }
 
@@ -20,18 +21,18 @@ impl Preset {
     pub const STAGES: [(Stage, f64); 3] =
         [(Stage::Hiding, 0.375), (Stage::Rescaling, 0.375), (Stage::Joint, 0.25)];
 
-    /// Weights of the loss.
-    pub fn weights(self) -> Weights {
+    /// Weights of a stage's loss, with another one for the cover than the recipe's if it is given.
+    pub fn weights(self, stage: Stage, cover: Option<f64>) -> Weights {
         match self {
             Self::Paper => Weights {
                 divergence: 1.0,
                 secret: 1.0,
                 guide: 4.0,
                 mosaic: 5.0,
-                cover: 1.0,
+                cover: cover.unwrap_or(1.0),
                 cover_low: 1.0,
             },
-            Self::Shipped => Weights::balanced(30.0),
+            Self::Shipped => balanced(stage, cover.unwrap_or(25.0)),
         }
     }
 
@@ -43,6 +44,24 @@ impl Preset {
         }
     }
 
+    /// The optimizer.
+    pub fn method(self) -> Method {
+        match self {
+            Self::Paper => Method::Adam,
+            Self::Shipped => Method::Muon,
+        }
+    }
+
+    /// While both modules are trained, the loss of every so-manieth secret is taken. Rescaling works
+    /// on as many positions as hiding has pixels, four times as many as hiding, so that a step that
+    /// follows all secrets spends most of its time there, and hiding needs more steps.
+    pub fn stride(self) -> usize {
+        match self {
+            Self::Paper => 1,
+            Self::Shipped => 4,
+        }
+    }
+
     /// How the rate falls within a stage. The paper halves it every 10K of its 50K iterations.
     pub fn shape(self, stage: Stage) -> Shape {
         match (self, stage) {
@@ -51,4 +70,13 @@ impl Preset {
             (Self::Shipped, _) => Shape::Cosine,
         }
     }
+}
+
+/// The shipped recipe's. Squared errors are far smaller than absolute ones: with 25 for the cover, a
+/// dB of it and a dB of the secrets weigh about the same at 36 dB. The guide is light, since what
+/// tiles hold beyond the bicubic ones is what brings details back. The mosaic's error stands for the
+/// secrets' while hiding is trained alone, and helps it a little later.
+fn balanced(stage: Stage, cover: f64) -> Weights {
+    let mosaic = if stage == Stage::Hiding { 2.0 * cover } else { 0.5 * cover };
+    Weights { divergence: 0.0, secret: 1.0, guide: 0.5, mosaic, cover, cover_low: cover / 4.0 }
 }

@@ -10,6 +10,7 @@ use tch::Device;
 use super::Error;
 use super::losses::Weights;
 use super::modules::Blocks;
+use super::optimizer::Method;
 use super::schedule::{Budget, Shape};
 use super::validation::Score;
 use crate::network::Grid;
@@ -18,7 +19,7 @@ use crate::network::Grid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// Hiding alone, on bicubic mosaics.
+    /// Hiding alone, on mosaics of the rescaling modules that it goes on from, bicubic ones without.
     Hiding,
     /// Rescaling alone, on mosaics with noise in place of hiding.
     Rescaling,
@@ -50,12 +51,16 @@ pub struct Config {
     pub blocks: Blocks,
     /// Time or steps.
     pub budget: Budget,
+    /// The optimizer.
+    pub method: Method,
     /// Peak learning rate.
     pub rate: f64,
     /// How the rate falls.
     pub shape: Shape,
     /// Covers a step; secrets, while rescaling is trained alone.
     pub batch: usize,
+    /// While both modules are trained, the loss of every so-manieth secret is taken.
+    pub stride: usize,
     /// Side of the square patches in pixels.
     pub patch: i64,
     /// Weights of the loss.
@@ -122,6 +127,7 @@ pub struct Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::preset::Preset;
 
     #[test]
     fn grids_that_cannot_be_trained_are_refused() {
@@ -131,11 +137,13 @@ mod tests {
             grids: vec![grid.parse().unwrap()],
             blocks: Blocks { hiding: 1, rescaling: 1 },
             budget: Budget::Steps(1),
+            method: Method::Adam,
             rate: 1e-3,
             shape: Shape::Cosine,
             batch: 1,
+            stride: 1,
             patch,
-            weights: Weights::balanced(30.0),
+            weights: Preset::Shipped.weights(Stage::Joint, None),
             device: Device::Cpu,
             seed: 1,
             out: PathBuf::new(),

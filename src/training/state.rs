@@ -14,6 +14,7 @@ use tch::{Device, Kind, Tensor};
 use super::Error;
 use super::clipping::Clip;
 use super::divergence::Watch;
+use super::optimizer::Method;
 use super::run::{Config, Stage};
 use crate::network::weights::write_whole;
 
@@ -45,6 +46,7 @@ struct Plan {
     grids: Vec<String>,
     hiding_blocks: usize,
     rescaling_blocks: usize,
+    method: Method,
 }
 
 impl Plan {
@@ -54,6 +56,7 @@ impl Plan {
             grids: config.grids.iter().map(ToString::to_string).collect(),
             hiding_blocks: config.blocks.hiding,
             rescaling_blocks: config.blocks.rescaling,
+            method: config.method,
         }
     }
 }
@@ -63,7 +66,7 @@ struct Description {
     plan: Plan,
     stage: Stage,
     standing: Standing,
-    adam_steps: BTreeMap<String, u64>,
+    optimizer_steps: BTreeMap<String, u64>,
     average_updates: u64,
 }
 
@@ -79,11 +82,11 @@ impl State {
     pub fn new(
         config: &Config,
         standing: Standing,
-        adam_steps: BTreeMap<String, u64>,
+        optimizer_steps: BTreeMap<String, u64>,
         average_updates: u64,
     ) -> Self {
         let (plan, stage) = (Plan::of(config), config.stage);
-        let description = Description { plan, stage, standing, adam_steps, average_updates };
+        let description = Description { plan, stage, standing, optimizer_steps, average_updates };
         Self { description, tensors: HashMap::new() }
     }
 
@@ -129,8 +132,8 @@ impl State {
     }
 
     /// Steps that the optimizer has taken, by the variables' names.
-    pub fn adam_steps(&self) -> &BTreeMap<String, u64> {
-        &self.description.adam_steps
+    pub fn optimizer_steps(&self) -> &BTreeMap<String, u64> {
+        &self.description.optimizer_steps
     }
 
     /// Updates that the averages have had.
@@ -138,7 +141,7 @@ impl State {
         self.description.average_updates
     }
 
-    /// Whether a run of the same stages, grids and blocks can go on from here.
+    /// Whether a run of the same stages, grids, blocks and optimizer can go on from here.
     pub fn fits(&self, config: &Config) -> bool {
         self.description.plan == Plan::of(config)
     }

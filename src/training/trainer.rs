@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use tch::Tensor;
 
 use super::Error;
-use super::adam::{Adam, gradients, norm};
 use super::average::{Average, assign, snapshot};
 use super::curves::Curves;
 use super::dataset::Photographs;
 use super::divergence::Verdict;
 use super::modules::Modules;
 use super::objective::{Batch, Objective};
+use super::optimizer::{Optimizer, gradients, norm};
 use super::progress::{Progress, report_points, score_points};
 use super::run::{Config, Event, Stage};
 use super::schedule::Schedule;
@@ -35,7 +35,7 @@ pub struct Trainer<'a> {
     modules: Modules,
     variables: HashMap<String, Tensor>,
     average: Average,
-    adam: Adam,
+    optimizer: Optimizer,
     objective: Objective,
     validation: Validation,
     standing: Standing,
@@ -57,12 +57,15 @@ impl<'a> Trainer<'a> {
         tch::manual_seed(config.seed as i64);
         let hiding = config.stage != Stage::Rescaling;
         let rescaled: &[Grid] = if config.stage == Stage::Hiding { &[] } else { &config.grids };
-        let modules = Modules::new(hiding, rescaled, config.blocks, config.device);
+        let mut modules = Modules::new(hiding, rescaled, config.blocks, config.device);
         modules.resume(resume)?;
+        if config.stage == Stage::Hiding {
+            modules.add_frozen(&config.grids, resume)?;
+        }
         let variables = modules.store.variables();
         Ok(Self {
             average: Average::new(&variables),
-            adam: Adam::default(),
+            optimizer: Optimizer::new(config.method),
             objective: Objective::new(&config),
             validation: Validation::new(&config, held_out),
             standing: Standing::default(),
@@ -82,12 +85,16 @@ impl<'a> Trainer<'a> {
         let averages = state.complete("average", &self.variables, device)?;
         assign(&self.variables, &state.complete("variable", &self.variables, device)?);
         self.average = Average::resumed(averages, state.average_updates());
-        let moved = state.adam_steps();
-        let moving = self.variables.iter().filter(|(name, _)| moved.contains_key(*name));
-        let moving = moving.map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
-        self.adam = Adam {
-            first: state.complete("first", &moving, device)?,
-            second: state.complete("second", &moving, device)?,
+        let (method, moved) = (self.config.method, state.optimizer_steps());
+        let moments = |kind, of: &dyn Fn(&Tensor) -> bool| {
+            let own = self.variables.iter().filter(|(name, t)| moved.contains_key(*name) && of(t));
+            let own = own.map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
+            state.complete(kind, &own, device)
+        };
+        self.optimizer = Optimizer {
+            method,
+            first: moments("first", &|_| true)?,
+            second: moments("second", &|variable| !method.orthogonalises(variable))?,
             steps: moved.clone(),
         };
         self.standing = state.standing().clone();
@@ -185,7 +192,7 @@ impl<'a> Trainer<'a> {
         if let Some(limit) = self.standing.clip.limit(norm) {
             // The norm of no gradient is 0, and that asks for no scaling.
             let scale = if norm > limit { limit / norm } else { 1.0 };
-            self.adam.step(&self.variables, &gradients, rate, scale);
+            self.optimizer.step(&self.variables, &gradients, rate, scale);
             self.average.update(&self.variables);
         }
     }
@@ -201,12 +208,12 @@ impl<'a> Trainer<'a> {
 
     fn checkpoint(&self) -> Result<(), Error> {
         self.modules.save(&self.config.out, self.average.tensors())?;
-        let (steps, updates) = (self.adam.steps.clone(), self.average.updates());
+        let (steps, updates) = (self.optimizer.steps.clone(), self.average.updates());
         let mut state = State::new(&self.config, self.standing.clone(), steps, updates);
         state.put("variable", &self.variables);
         state.put("average", self.average.tensors());
-        state.put("first", &self.adam.first);
-        state.put("second", &self.adam.second);
+        state.put("first", &self.optimizer.first);
+        state.put("second", &self.optimizer.second);
         state.save(&self.config.out)
     }
 }
@@ -218,8 +225,9 @@ mod tests {
 
     use tch::{Device, Kind};
 
-    use crate::training::losses::Weights;
     use crate::training::modules::Blocks;
+    use crate::training::optimizer::Method;
+    use crate::training::preset::Preset;
     use crate::training::schedule::{Budget, Shape};
 
     use indicatif::ProgressBar;
@@ -231,11 +239,13 @@ mod tests {
             grids: vec![Grid::new(2, 2).unwrap(), Grid::new(3, 2).unwrap()],
             blocks: Blocks { hiding: 2, rescaling: 1 },
             budget: Budget::Steps(20),
+            method: Method::Muon,
             rate: 1e-3,
             shape: Shape::Cosine,
             batch: 1,
+            stride: 4,
             patch: 24,
-            weights: Weights::balanced(30.0),
+            weights: Preset::Shipped.weights(Stage::Joint, None),
             device: Device::Cpu,
             seed: 3,
             out: out.into(),
@@ -292,6 +302,28 @@ mod tests {
             let half = average.to_kind(Kind::Half).to_kind(Kind::Float);
             assert_eq!(second.variables[name], half, "{name}");
         }
+    }
+
+    #[test]
+    fn hiding_alone_sees_the_tiles_of_rescaling_modules_and_leaves_them() {
+        let [from, out] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let photographs = photographs(from.path());
+        let of = |stage, out: &tempfile::TempDir, resume: &[PathBuf]| {
+            Trainer::new(config(out.path(), stage), &photographs, &photographs, resume).unwrap()
+        };
+        of(Stage::Rescaling, &from, &[]).run(stop_after(3)).unwrap();
+        let mut hiding = of(Stage::Hiding, &out, &[from.path().into()]);
+        assert_eq!(hiding.modules.rescaling.len(), 2);
+        assert!(hiding.variables.keys().all(|name| name.starts_with("hiding")));
+        hiding.run(stop_after(1)).unwrap();
+        assert!(!out.path().join("rescaling-2x2.safetensors").exists());
+        let batch = Batch::random(&hiding.config, &photographs, 0);
+        let loss = |trainer: &Trainer| {
+            trainer.objective.outcome(&trainer.modules, &batch).loss.double_value(&[])
+        };
+        let with_tiles = loss(&hiding);
+        hiding.modules.rescaling.clear();
+        assert_ne!(loss(&hiding), with_tiles);
     }
 
     #[test]

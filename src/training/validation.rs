@@ -7,7 +7,7 @@ use tch::no_grad;
 
 use super::dataset::Photographs;
 use super::modules::Modules;
-use super::objective::{Batch, Objective};
+use super::objective::{Batch, Objective, every};
 use super::run::Config;
 use crate::network::Grid;
 
@@ -38,11 +38,16 @@ pub struct Validation {
 impl Validation {
     /// The middles of some photographs, a batch a grid, from the first on and round again.
     pub fn new(config: &Config, photographs: &Photographs) -> Self {
-        let batch = |&grid: &Grid| Batch {
-            grid,
-            covers: photographs.middles(0..COVERS, config.patch),
-            secrets: photographs.middles(COVERS..COVERS * (1 + grid.secrets()), config.patch),
-            scrambling: None,
+        let batch = |&grid: &Grid| {
+            let secrets = COVERS..COVERS * (1 + grid.secrets());
+            let secrets = photographs.middles(secrets, config.patch);
+            Batch {
+                grid,
+                covers: photographs.middles(0..COVERS, config.patch),
+                followed: every(1, 0, &secrets),
+                secrets,
+                scrambling: None,
+            }
         };
         Self { batches: config.grids.iter().map(batch).collect(), due: Instant::now() + SHORTEST }
     }

@@ -15,7 +15,6 @@ use gstinvmih::network::weights::MOST_BLOCKS;
 use gstinvmih::network::{Device, Grid, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::dataset::Photographs;
-use gstinvmih::training::losses::Weights;
 use gstinvmih::training::modules::{Blocks, check_folders};
 use gstinvmih::training::preset::Preset;
 use gstinvmih::training::run::{Config, Event, Report, Stage};
@@ -85,7 +84,7 @@ pub struct TrainArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum StageName {
-    /// Hiding alone, on bicubic mosaics.
+    /// Hiding alone, on mosaics of the weights that it goes on from, bicubic ones without.
     Hiding,
     /// Rescaling alone, with noise in place of hiding.
     Rescaling,
@@ -245,11 +244,13 @@ fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config 
             Some(steps) => Budget::Steps((steps.get() as f64 * share).ceil() as u64),
             None => Budget::Time(args.minutes.mul_f64(share)),
         },
+        method: preset.method(),
         rate: args.rate.unwrap_or(preset.rate()),
         shape: preset.shape(stage),
         batch: args.batch.get(),
+        stride: preset.stride(),
         patch: args.patch,
-        weights: args.cover_weight.map_or(preset.weights(), Weights::balanced),
+        weights: preset.weights(stage, args.cover_weight),
         device,
         seed: args.seed,
         out: args.out.clone(),
