@@ -25,13 +25,12 @@ fn evaluate_measures_the_pngs_that_it_leaves() {
     let (images, out) = (folder(parent.path(), "images"), parent.path().join("out"));
     let call = ["evaluate", "--images", &images, "--out", out.to_str().unwrap()];
     let (stdout, _) = worked(&[&call[..], &["--covers", "1", "--threads", "1"]].concat());
-    let row = stdout.lines().find(|line| line.starts_with("| images | 4 | cover |")).unwrap();
-    let psnr: f64 = row.split('|').nth(4).unwrap().trim().parse().unwrap();
+    let psnr = psnr(&stdout, "cover");
     let open = |path: &Path| image::open(path).unwrap().into_rgb8();
     let stego = open(&out.join("images/4/000/stego.png"));
     let measured =
         gstinvmih::training::metrics::psnr(&open(&Path::new(&images).join("0.png")), &stego);
-    assert!((psnr - measured).abs() < 0.01, "{row}, but {measured}");
+    assert!((psnr - measured).abs() < 0.01, "{stdout}, but {measured}");
     assert!(out.join("images/4/000/revealed_03.png").is_file());
 }
 
@@ -74,6 +73,25 @@ fn photographs(folder: &Path) {
     }
 }
 
+/// The mean PSNR of a side in a printed table.
+fn psnr(table: &str, side: &str) -> f64 {
+    let row = table.lines().find(|line| line.contains(&format!("| {side} |"))).unwrap();
+    row.split('|').nth(4).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn another_passphrase_to_reveal_with_reveals_nothing() {
+    let parent = tempfile::tempdir().unwrap();
+    let [images, out] = ["images", "out"].map(|name| parent.path().join(name));
+    photographs(&images);
+    let call = ["evaluate", "--images", images.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let call = [&call[..], &["--covers", "1", "--threads", "1", "--passphrase", "sesame"]].concat();
+    let (right, _) = worked(&call);
+    let (wrong, _) = worked(&[&call[..], &["--reveal-passphrase", "Sesame"]].concat());
+    assert_eq!(psnr(&right, "cover"), psnr(&wrong, "cover"));
+    assert!(psnr(&right, "secret") > 20.0 && psnr(&wrong, "secret") < 12.0, "{right}{wrong}");
+}
+
 #[test]
 fn bicubic_tiles_take_hiding_weights_alone() {
     let parent = tempfile::tempdir().unwrap();
@@ -88,11 +106,7 @@ fn bicubic_tiles_take_hiding_weights_alone() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/hiding.safetensors");
     fs::copy(shipped, weights.join("hiding.safetensors")).unwrap();
     let (stdout, _) = worked(&call);
-    let psnr = |side: &str| -> f64 {
-        let row = stdout.lines().find(|line| line.contains(&format!("| {side} |"))).unwrap();
-        row.split('|').nth(4).unwrap().trim().parse().unwrap()
-    };
-    assert!(psnr("cover") > 25.0 && psnr("secret") > 15.0, "{stdout}");
+    assert!(psnr(&stdout, "cover") > 25.0 && psnr(&stdout, "secret") > 15.0, "{stdout}");
     let odd = image::open(images.join("kodim03.png")).unwrap().crop_imm(0, 0, 39, 32);
     odd.save(images.join("kodim03.png")).unwrap();
     refused(&call, &["39x32", "multiples of 2 and 2"]);

@@ -99,8 +99,15 @@ pub struct SideScores {
 
 /// What hides and reveals.
 pub enum Network {
-    /// The plugin's, with what scrambles if a passphrase was given.
-    Whole(Arc<Model>, Option<Scrambler>),
+    /// The plugin's.
+    Whole {
+        /// Hiding and rescaling.
+        model: Arc<Model>,
+        /// What scrambles while hiding, if a passphrase was given.
+        conceal: Option<Scrambler>,
+        /// What is undone while revealing: the same, or another where a wrong passphrase is measured.
+        reveal: Option<Scrambler>,
+    },
     /// Bicubic tiles in place of the rescaling module: the ablation of Table 2.
     Bicubic(BicubicModel),
 }
@@ -108,8 +115,8 @@ pub enum Network {
 impl Network {
     fn conceal(&self, cover: &Frame, secrets: &[Frame]) -> Result<Frame, Error> {
         match self {
-            Self::Whole(model, scrambler) => {
-                Ok(model.conceal(cover, &model.mosaic(secrets, scrambler.as_ref())?)?)
+            Self::Whole { model, conceal, .. } => {
+                Ok(model.conceal(cover, &model.mosaic(secrets, conceal.as_ref())?)?)
             }
             Self::Bicubic(model) => model.conceal(cover, secrets),
         }
@@ -117,7 +124,7 @@ impl Network {
 
     fn reveal(&self, stego: &Frame) -> Result<Vec<Frame>, Error> {
         match self {
-            Self::Whole(model, scrambler) => Ok(model.reveal(stego, scrambler.as_ref())?),
+            Self::Whole { model, reveal, .. } => Ok(model.reveal(stego, reveal.as_ref())?),
             Self::Bicubic(model) => model.reveal(stego),
         }
     }

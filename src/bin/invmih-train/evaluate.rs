@@ -40,6 +40,9 @@ pub struct EvaluateArgs {
     /// Passphrase that scrambles what is hidden; none by default.
     #[arg(long)]
     passphrase: Option<String>,
+    /// Passphrase to reveal with, where it is another: what a wrong one gives.
+    #[arg(long, conflicts_with = "bicubic")]
+    reveal_passphrase: Option<String>,
     /// Folder of hiding weights to measure with tiles made by the bicubic filter, in place of the
     /// rescaling module (the paper's Table 2).
     #[arg(long, value_name = "MODELS", conflicts_with_all = ["models", "passphrase"])]
@@ -113,8 +116,12 @@ fn network(args: &EvaluateArgs, grid: Grid, device: Device) -> Result<Network, E
     if let Some(folder) = &args.bicubic {
         return Ok(Network::Bicubic(BicubicModel::open(folder, grid, device)?));
     }
-    let scrambler = Scrambler::optional(args.passphrase.as_deref())?;
-    Ok(Network::Whole(Model::open(args.models.as_deref(), grid, device)?, scrambler))
+    let (hiding, revealing) = (args.passphrase.as_deref(), args.reveal_passphrase.as_deref());
+    Ok(Network::Whole {
+        model: Model::open(args.models.as_deref(), grid, device)?,
+        conceal: Scrambler::optional(hiding)?,
+        reveal: Scrambler::optional(revealing.or(hiding))?,
+    })
 }
 
 /// This program's call, as it was typed.
