@@ -231,6 +231,22 @@ fn segment_gap_and_end_pass() {
 }
 
 #[test]
+fn the_stegos_tags_pass_but_for_its_orientation() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut harness = harness("sequence", &format);
+    let mut tags = gst::TagList::new();
+    tags.make_mut().add::<gst::tags::Title>(&"Harbour", gst::TagMergeMode::Append);
+    tags.make_mut().add::<gst::tags::ImageOrientation>(&"rotate-90", gst::TagMergeMode::Append);
+    harness.push_event(gst::event::Tag::new(tags));
+    let late = harness.element().unwrap().request_pad_simple("src_0").unwrap();
+    for pad in [harness.sinkpad().unwrap(), late] {
+        let tags = pad.sticky_event::<gst::event::Tag>(0).unwrap().tag_owned();
+        assert_eq!(tags.get::<gst::tags::Title>().unwrap().get(), "Harbour");
+        assert!(tags.get::<gst::tags::ImageOrientation>().is_none());
+    }
+}
+
+#[test]
 fn a_flush_passes_and_frames_follow() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
     let mut harness = harness("preview", &format);

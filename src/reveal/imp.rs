@@ -251,7 +251,7 @@ impl InvMihReveal {
                 self.state.lock().unwrap().stego = Some(info);
                 self.push_own_events(&event)
             }
-            gst::EventView::StreamStart(_) => self.push_own_events(&event),
+            gst::EventView::StreamStart(_) | gst::EventView::Tag(_) => self.push_own_events(&event),
             gst::EventView::FlushStop(_) => {
                 self.state.lock().unwrap().flows.reset();
                 gst::Pad::event_default(sink, Some(&*self.obj()), event)

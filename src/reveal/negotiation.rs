@@ -46,6 +46,12 @@ impl InvMihReveal {
                 let caps = self.caps_for(pad, caps.caps())?;
                 Some(gst::event::Caps::builder(&caps).seqnum(event.seqnum()).build())
             }
+            gst::EventView::Tag(tag) => {
+                // Secrets are hidden the way up that they are; how the cover is turned is not theirs.
+                let mut tags = tag.tag_owned();
+                tags.make_mut().remove::<gst::tags::ImageOrientation>();
+                Some(gst::event::Tag::builder(tags).seqnum(event.seqnum()).build())
+            }
             _ => Some(event.clone()),
         }
     }
