@@ -170,40 +170,6 @@ fn each_secret_has_a_pad_of_its_own() {
 }
 
 #[test]
-fn a_stego_without_anyone_to_take_it_is_not_linked() {
-    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
-    let mut harness = Harness::with_element(&element("sequence"), Some("sink"), None);
-    harness.play();
-    harness.set_src_caps(format.to_caps().unwrap());
-    let pushed = harness.push(buffer(&STEGO, &format, 0));
-    assert_eq!(pushed, Err(gst::FlowError::NotLinked));
-}
-
-#[test]
-fn a_pad_past_the_last_secret_is_refused() {
-    let element = element("sequence");
-    let bus = bus(&element);
-    element.request_pad_simple("src_7").unwrap();
-    assert!(element.set_state(gst::State::Paused).is_err());
-    assert!(error_text(&bus).contains("src_7 is one too many: secrets=4"));
-    element.release_request_pad(&element.static_pad("src_7").unwrap());
-    element.set_state(gst::State::Paused).unwrap();
-    assert!(element.request_pad_simple("src_4").is_none());
-    assert!(error_text(&bus).contains("src_4 is one too many: secrets=4"));
-    element.set_state(gst::State::Null).unwrap();
-}
-
-#[test]
-fn pads_have_the_names_asked_for() {
-    let element = element("sequence");
-    let template = element.pad_template("src_%u").unwrap();
-    let name = |asked| element.request_pad(&template, asked, None).map(|pad| pad.name());
-    assert_eq!(name(Some("src_1")).unwrap(), "src_1");
-    assert_eq!(name(None).unwrap(), "src_0");
-    assert_eq!(name(None).unwrap(), "src_2");
-}
-
-#[test]
 fn segment_gap_and_end_pass() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
     let mut harness = harness("sequence", &format);
@@ -282,6 +248,27 @@ fn caps_share_only_the_format() {
     let expected = "video/x-raw,format={RGB,BGRx},width=[1,2147483647],height=[1,2147483647],framerate=[0/1,2147483647/1]";
     let expected: gst::Caps = expected.parse().unwrap();
     assert_eq!(caps, expected);
+}
+
+#[test]
+fn caps_that_src_cannot_have_matter_once_it_is_linked() {
+    let element = element("sequence");
+    let bus = bus(&element);
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, i32::MAX);
+    let mut alone = Harness::with_element(&element, Some("sink"), Some("src_0"));
+    alone.play();
+    alone.set_src_caps(format.to_caps().unwrap());
+    alone.push(buffer(&STEGO, &format, 0)).unwrap();
+    assert_eq!(read(&alone.pull().unwrap(), &format), REVEALED[0]);
+    assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+    let mut all = Harness::with_element(&element, None, Some("src"));
+    all.play();
+    let pushed = alone.push(buffer(&STEGO, &format, 40));
+    assert_eq!(pushed, Err(gst::FlowError::NotNegotiated));
+    let message = error_text(&bus);
+    assert!(message.contains("2147483647") && message.contains("output=preview"), "{message}");
+    alone.push_event(gst::event::Caps::new(&format.to_caps().unwrap()));
+    assert!(error_text(&bus).contains("2147483647"));
 }
 
 #[test]

@@ -33,26 +33,51 @@ pub enum Output {
 }
 
 impl Output {
-    /// The caps for a stego's caps; none if a number in them would be too large.
-    pub fn caps(self, stego: &gst::CapsRef, grid: Grid) -> Option<gst::Caps> {
-        let info = VideoInfo::from_caps(stego).ok()?;
-        let times = |length: u32, count: usize| i32::try_from(length as usize * count).ok();
+    /// The caps for a stego's caps; an error if a number in them would be too large.
+    pub fn caps(self, stego: &gst::CapsRef, grid: Grid) -> Result<gst::Caps, gst::ErrorMessage> {
+        let info = VideoInfo::from_caps(stego).map_err(|error| {
+            gst::error_msg!(gst::CoreError::Negotiation, ("caps of the stego ({stego}): {error}"))
+        })?;
         let mut caps = stego.to_owned();
         let fields = caps.make_mut();
-        match self {
+        let set = match self {
             Self::Sequence => {
-                let secrets = i32::try_from(grid.secrets()).ok()?;
-                let numerator = info.fps().numer().checked_mul(secrets)?;
-                fields.set("framerate", gst::Fraction::new(numerator, info.fps().denom()));
+                sequence_rate(info.fps(), grid).map(|rate| fields.set("framerate", rate))
             }
-            Self::Montage => {
-                fields.set("width", times(info.width(), grid.columns())?);
-                fields.set("height", times(info.height(), grid.rows())?);
-            }
-            Self::Preview => {}
-        }
-        Some(caps)
+            Self::Montage => montage_size(&info, grid).map(|(width, height)| {
+                fields.set("width", width);
+                fields.set("height", height);
+            }),
+            Self::Preview => Some(()),
+        };
+        set.map(|()| caps).ok_or_else(|| {
+            gst::error_msg!(
+                gst::CoreError::Negotiation,
+                (
+                    "{} secrets of {}x{} at {} frames a second are too many for src: use \
+                     output=preview, or src_0 and so on",
+                    grid.secrets(),
+                    info.width(),
+                    info.height(),
+                    info.fps()
+                )
+            )
+        })
     }
+}
+
+/// N times a frame rate, unless it is too large for caps.
+fn sequence_rate(fps: gst::Fraction, grid: Grid) -> Option<gst::Fraction> {
+    // The frame rate is in its lowest terms already.
+    let factor = gst::Fraction::new(grid.secrets() as i32, fps.denom());
+    let numerator = fps.numer().checked_mul(factor.numer())?;
+    Some(gst::Fraction::new(numerator, factor.denom()))
+}
+
+/// Width and height of a montage, unless they are too large for caps.
+fn montage_size(stego: &VideoInfo, grid: Grid) -> Option<(i32, i32)> {
+    let times = |length: u32, count: usize| i32::try_from(length as usize * count).ok();
+    times(stego.width(), grid.columns()).zip(times(stego.height(), grid.rows()))
 }
 
 /// All secrets in the grid, each of its full size.
@@ -113,6 +138,22 @@ mod tests {
         assert_eq!((montage.width(), montage.height()), (10, 9));
         assert_eq!(montage.fps(), gst::Fraction::new(30000, 1001));
         assert_eq!(info(Output::Preview), VideoInfo::from_caps(&stego).unwrap());
+    }
+
+    #[test]
+    fn numbers_too_large_for_caps_are_refused() {
+        gst::init().unwrap();
+        let rate = |fps| sequence_rate(fps, grid());
+        let largest = gst::Fraction::new(i32::MAX, 18);
+        assert_eq!(rate(largest), Some(gst::Fraction::new(i32::MAX, 3)));
+        assert_eq!(rate(gst::Fraction::new(i32::MAX, 5)), None);
+        let size = |width, height| {
+            let info = VideoInfo::builder(gst_video::VideoFormat::Gbr, width, height).build();
+            montage_size(&info.unwrap(), grid())
+        };
+        assert_eq!(size((1 << 30) - 1, 2), Some((i32::MAX - 1, 6)));
+        assert_eq!(size(1 << 30, 2), None);
+        assert_eq!(size(2, 1 << 30), None);
     }
 
     #[test]
