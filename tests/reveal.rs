@@ -90,6 +90,24 @@ fn a_still_gives_all_secrets_its_own_timestamp() {
 }
 
 #[test]
+fn a_stego_without_a_timestamp_gives_secrets_without_one() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut harness = harness("sequence", &format);
+    let mut alone = Harness::with_element(&harness.element().unwrap(), None, Some("src_1"));
+    alone.play();
+    let mut stego = buffer(&STEGO, &format, 0);
+    stego.get_mut().unwrap().set_pts(None);
+    harness.push(stego).unwrap();
+    for (harness, count) in [(&mut harness, SECRETS), (&mut alone, 1)] {
+        let made = pull_all(harness);
+        assert_eq!(made.len(), count);
+        for made in made {
+            assert_eq!((made.pts(), made.duration()), (None, milliseconds(40 / count as u64)));
+        }
+    }
+}
+
+#[test]
 fn a_montage_has_all_secrets_at_full_size() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
     let mut harness = harness("montage", &format);

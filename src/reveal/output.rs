@@ -104,13 +104,12 @@ pub fn share(
     index: usize,
     count: usize,
 ) -> (Option<gst::ClockTime>, Option<gst::ClockTime>) {
-    let (Some(start), Some(duration)) = (start, duration) else {
-        return (start, duration);
-    };
-    let part = |index: usize| duration.mul_div_round(index as u64, count as u64);
+    let part = |index: usize| duration?.mul_div_round(index as u64, count as u64);
     match (part(index), part(index + 1)) {
-        (Some(begin), Some(end)) => (Some(start + begin), Some(end - begin)),
-        _ => (Some(start), Some(duration)),
+        (Some(begin), Some(end)) => {
+            (start.map(|start| start.saturating_add(begin)), Some(end - begin))
+        }
+        _ => (start, duration),
     }
 }
 
@@ -179,5 +178,8 @@ mod tests {
         }
         assert_eq!(next, start + duration);
         assert_eq!(share(Some(start), None, 3, 6), (Some(start), None));
+        assert_eq!(share(None, Some(duration), 0, 4), (None, Some(duration / 4)));
+        let (last, _) = share(Some(gst::ClockTime::MAX), Some(gst::ClockTime::MAX), 3, 4);
+        assert_eq!(last, Some(gst::ClockTime::MAX));
     }
 }
