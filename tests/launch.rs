@@ -8,8 +8,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::launch::{Folder, HEIGHT, WIDTH, come_back};
+use common::pipeline::run_to_end;
+use gst::prelude::*;
 use gstinvmih::training::metrics::psnr;
-use image::imageops;
+use image::imageops::{self, FilterType};
 
 #[test]
 fn sixteen_photographs_hide_in_one_and_come_back() {
@@ -54,6 +56,45 @@ fn a_secret_can_be_had_alone_and_all_in_one_picture() {
     assert_eq!(montage.dimensions(), (2 * WIDTH, 2 * HEIGHT));
     let third = imageops::crop_imm(&montage, 0, HEIGHT, WIDTH, HEIGHT).to_image();
     assert!(third == folder.picture("alone.png"));
+}
+
+/// A lossy file or a scaler between the two is no error: nothing in a stego tells of it.
+#[test]
+fn a_stego_that_was_changed_reveals_damaged_pictures_of_its_size() {
+    common::init();
+    let folder = Folder::new();
+    folder.launch(
+        "filesrc location=cover.png ! decodebin ! videoconvert ! invmihconceal secret-location=photos ! pngenc ! filesink location=stego.png",
+    );
+    let kept = quality_through(&folder, "pngenc", (WIDTH, HEIGHT));
+    let jpeg = quality_through(&folder, "jpegenc", (WIDTH, HEIGHT));
+    let scaler = "videoscale ! video/x-raw,width=70,height=50 ! pngenc";
+    let scaled = quality_through(&folder, scaler, (70, 50));
+    println!("{kept:.1} dB, {jpeg:.1} dB through JPEG, {scaled:.1} dB scaled");
+    assert!(jpeg < kept - 6.0 && scaled < kept - 6.0, "{kept} {jpeg} {scaled}");
+}
+
+/// Mean PSNR of the secrets that are revealed at a size from a file that these elements make of the
+/// stego.
+fn quality_through(folder: &Folder, change: &str, (width, height): (u32, u32)) -> f64 {
+    folder.launch(&format!(
+        "filesrc location=stego.png ! pngdec ! videoconvert ! {change} ! filesink location=changed"
+    ));
+    let line = format!(
+        "filesrc location={} ! decodebin ! videoconvert ! invmihreveal name=reveal ! pngenc ! multifilesink location={}",
+        folder.path("changed").display(),
+        folder.path("revealed_%02d.png").display()
+    );
+    let pipeline: gst::Pipeline = gst::parse::launch(&line).unwrap().downcast().unwrap();
+    run_to_end(&pipeline, gst::ClockTime::from_seconds(60));
+    let stats = pipeline.by_name("reveal").unwrap().property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<u64>("frames"), Ok(1));
+    let qualities = (0..4).map(|u| {
+        let photo = folder.picture(&format!("photos/{u:02}.png"));
+        let photo = imageops::resize(&photo, width, height, FilterType::CatmullRom);
+        psnr(&photo, &folder.picture(&format!("revealed_{u:02}.png")))
+    });
+    qualities.sum::<f64>() / 4.0
 }
 
 #[test]

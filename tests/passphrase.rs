@@ -5,11 +5,12 @@ mod common;
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
+use common::SECRETS;
 use common::pipeline::{both, run_to_end};
-use common::{MODEL, SECRETS};
 use gst::prelude::*;
-use gstinvmih::network::{Frame, Scrambler};
+use gstinvmih::network::{Frame, Grid, Model, Scrambler, device};
 use gstinvmih::training::metrics::psnr;
 use image::RgbImage;
 use image::imageops::crop_imm;
@@ -20,10 +21,10 @@ const WRONG: &str = "Open sesame 4711";
 /// Set in the process whose log is searched.
 const WATCHED: &str = "INVMIH_TEST_WATCHED";
 
-/// A cover and its secrets, photographs at one size.
-fn photographs(width: usize, height: usize) -> Vec<Frame> {
+/// A cover and `secrets` secrets, photographs at one size.
+fn photographs(secrets: usize, (width, height): (usize, usize)) -> Vec<Frame> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos");
-    (1..=SECRETS + 1)
+    (1..=secrets + 1)
         .map(|number| {
             let picture = image::open(folder.join(format!("kodim{number:02}.png"))).unwrap();
             Frame::try_from(picture.into_rgb8()).unwrap().stretched(width, height).unwrap()
@@ -31,20 +32,34 @@ fn photographs(width: usize, height: usize) -> Vec<Frame> {
         .collect()
 }
 
-/// Each secret and what is revealed of it, hidden with one passphrase and revealed with another.
-fn through(
-    (width, height): (usize, usize),
-    hidden: Option<&str>,
-    revealed: Option<&str>,
-) -> Vec<(RgbImage, RgbImage)> {
-    let scrambler = |passphrase| Scrambler::optional(passphrase).unwrap();
-    let frames = photographs(width, height);
-    let (cover, secrets) = frames.split_first().unwrap();
-    let mosaic = MODEL.mosaic(secrets, scrambler(hidden).as_ref()).unwrap();
-    let stego = MODEL.conceal(cover, &mosaic).unwrap();
-    let results = MODEL.reveal(&stego, scrambler(revealed).as_ref()).unwrap();
-    let picture = |frame: &Frame| RgbImage::try_from(frame.clone()).unwrap();
-    secrets.iter().map(picture).zip(results.iter().map(picture)).collect()
+/// Secrets in a stego.
+struct Hidden {
+    model: Arc<Model>,
+    secrets: Vec<Frame>,
+    stego: Frame,
+}
+
+impl Hidden {
+    fn new(secrets: usize, size: (usize, usize), passphrase: Option<&str>) -> Self {
+        let grid = Grid::for_secrets(secrets as u32).unwrap();
+        let model = Model::open(None, grid, device::parse("auto").unwrap()).unwrap();
+        let mut frames = photographs(secrets, size);
+        let secrets = frames.split_off(1);
+        let mosaic = model.mosaic(&secrets, scrambler(passphrase).as_ref()).unwrap();
+        let stego = model.conceal(&frames[0], &mosaic).unwrap();
+        Self { model, secrets, stego }
+    }
+
+    /// Each secret and what is revealed of it.
+    fn revealed(&self, passphrase: Option<&str>) -> Vec<(RgbImage, RgbImage)> {
+        let results = self.model.reveal(&self.stego, scrambler(passphrase).as_ref()).unwrap();
+        let picture = |frame: &Frame| RgbImage::try_from(frame.clone()).unwrap();
+        self.secrets.iter().map(picture).zip(results.iter().map(picture)).collect()
+    }
+}
+
+fn scrambler(passphrase: Option<&str>) -> Option<Scrambler> {
+    Scrambler::optional(passphrase).unwrap()
 }
 
 fn mean_psnr(pairs: &[(RgbImage, RgbImage)]) -> f64 {
@@ -53,20 +68,22 @@ fn mean_psnr(pairs: &[(RgbImage, RgbImage)]) -> f64 {
 
 #[test]
 fn the_right_passphrase_costs_at_most_a_decibel() {
-    let mean = |passphrase| mean_psnr(&through((192, 128), passphrase, passphrase));
+    let mean =
+        |passphrase| mean_psnr(&Hidden::new(SECRETS, (192, 128), passphrase).revealed(passphrase));
     let (open, locked) = (mean(None), mean(Some(RIGHT)));
     assert!(locked > open - 1.0, "{open} dB without, {locked} dB with a passphrase");
 }
 
 #[test]
 fn a_wrong_or_missing_passphrase_gives_no_picture() {
-    for size in [(192, 128), (127, 95)] {
+    for (secrets, size) in [(SECRETS, (192, 128)), (SECRETS, (127, 95)), (16, (960, 540))] {
+        let hidden = Hidden::new(secrets, size, Some(RIGHT));
         for revealed in [None, Some(WRONG)] {
-            let pairs = through(size, Some(RIGHT), revealed);
+            let pairs = hidden.revealed(revealed);
             let each: Vec<_> = pairs.iter().map(|(a, b)| psnr(a, b)).collect();
-            println!("{size:?} with {revealed:?}: {each:.1?}");
+            println!("{secrets} secrets of {size:?} with {revealed:?}: {each:.1?}");
             let mean = mean_psnr(&pairs);
-            assert!(mean < 12.0, "{size:?} with {revealed:?}: {each:.1?} dB");
+            assert!(mean < 12.0, "{secrets} of {size:?} with {revealed:?}: {each:.1?} dB");
         }
     }
 }
@@ -80,7 +97,7 @@ fn a_wrong_or_missing_passphrase_gives_no_strip_at_the_edges() {
     for revealed in [None, Some(WRONG)] {
         let mut strips = vec![];
         for hidden in ["one", "two", "three"] {
-            let pairs = through((127, 95), Some(hidden), revealed);
+            let pairs = Hidden::new(SECRETS, (127, 95), Some(hidden)).revealed(revealed);
             let (width, height) = pairs[0].0.dimensions();
             let (right, below) = (width - STRIP, height - STRIP);
             for (u, x, y) in [(1, right, 0), (3, right, 0), (2, 0, below), (3, 0, below)] {

@@ -5,11 +5,12 @@ mod common;
 
 use std::path::Path;
 
-use common::launch::{FRAMES, Folder, HEIGHT, WIDTH, come_back};
-use common::stream::{decoded, samples};
+use common::launch::{FRAMES, Folder, HEIGHT, SECRET_VIDEOS, WIDTH, come_back};
+use common::stream::{Sample, decoded, samples};
 use gst::prelude::*;
 use gstinvmih::training::metrics::psnr;
 use image::RgbImage;
+use image::imageops::{self, FilterType};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -87,10 +88,14 @@ fn four_videos_came_back(folder: &Folder) {
     for u in 0..4 {
         let revealed = decoded(&folder.path(&format!("out/revealed_{u}.mkv")));
         same_times(&format!("secret {u}"), &cover, &revealed);
-        for (index, (_, frame)) in revealed.iter().enumerate() {
+        for (index, (time, frame)) in revealed.iter().enumerate() {
+            let frame = RgbImage::from_raw(64, 64, frame.clone()).unwrap();
             let qualities: Vec<_> = secrets
                 .iter()
-                .map(|secret| psnr(&square(&secret[index].1), &square(frame)))
+                .zip(SECRET_VIDEOS)
+                .map(|(secret, (.., width, height))| {
+                    psnr(&hidden(secret, (width, height), *time), &frame)
+                })
                 .collect();
             let best = qualities.iter().copied().fold(0.0, f64::max);
             assert_eq!(qualities[u], best, "secret {u}, frame {index}: {qualities:.1?}");
@@ -99,13 +104,15 @@ fn four_videos_came_back(folder: &Folder) {
     }
 }
 
-/// A decoded frame of the test videos.
-fn square(pixels: &[u8]) -> RgbImage {
-    RgbImage::from_raw(64, 64, pixels.to_vec()).unwrap()
+/// The frame of a secret that is hidden at a time, stretched to the cover's size.
+fn hidden(secret: &[Sample], (width, height): (u32, u32), time: gst::ClockTime) -> RgbImage {
+    let (_, pixels) = secret.iter().rfind(|(start, _)| *start <= time).unwrap();
+    let frame = RgbImage::from_raw(width, height, pixels.clone()).unwrap();
+    imageops::resize(&frame, 64, 64, FilterType::Triangle)
 }
 
 /// As many frames, and each at its time, but for the milliseconds that Matroska rounds to.
-fn same_times(what: &str, left: &[common::stream::Sample], right: &[common::stream::Sample]) {
+fn same_times(what: &str, left: &[Sample], right: &[Sample]) {
     assert_eq!((left.len(), right.len()), (FRAMES, FRAMES), "{what}");
     for ((left, _), (right, _)) in left.iter().zip(right) {
         let apart = left.nseconds().abs_diff(right.nseconds());

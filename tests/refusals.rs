@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::conceal::{Conceal, element, secrets};
-use common::{buffer, bus, error_text, info, init, picture, warning_text};
+use common::{SECRETS, buffer, bus, error_text, info, init, picture, read, warning_text};
 use gst::prelude::*;
 use gst_check::Harness;
 use gst_video::{VideoFormat, VideoInfo};
@@ -91,30 +91,67 @@ fn a_secret_pad_released_under_way_is_asked_for_again() {
     assert!(text.contains("3 of 4 secret pads") && text.contains("link secret_1"), "{text}");
 }
 
-#[test]
-fn a_running_model_outlives_its_files() {
+/// A folder with copies of the weights for four secrets.
+fn copied_weights() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     for name in ["hiding.safetensors", "rescaling-2x2.safetensors"] {
         std::fs::copy(bundled.join(name), folder.path().join(name)).unwrap();
     }
+    folder
+}
+
+fn use_weights(element: &gst::Element, folder: &Path) {
+    element.set_property("model-location", folder.to_str().unwrap());
+}
+
+fn break_weights(folder: &Path) {
+    std::fs::write(folder.join("hiding.safetensors"), "no weights").unwrap();
+}
+
+/// Starts an element with broken weights while another one still uses the model of the old ones.
+fn refuses_broken_weights(name: &str, folder: &Path) {
+    let element = gst::ElementFactory::make(name).build().unwrap();
+    let bus = bus(&element);
+    use_weights(&element, folder);
+    assert!(element.set_state(gst::State::Paused).is_err());
+    let text = error_text(&bus);
+    assert!(text.contains("hiding.safetensors") && text.contains("10 bytes"), "{text}");
+    element.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn a_conceal_that_runs_outlives_its_weights_files() {
+    let folder = copied_weights();
     let element = element();
-    element.set_property("model-location", folder.path().to_str().unwrap());
+    use_weights(&element, folder.path());
     let mut conceal = Conceal::of(element, &format(), &format());
     let bus = bus(&conceal.element);
     conceal.push_stills(&secrets(SIZE, 10), &format());
     let cover = picture(SIZE.0, SIZE.1, 1);
     let before = conceal.push_and_pull(buffer(&cover, &format(), 0));
-    std::fs::write(folder.path().join("hiding.safetensors"), "no weights").unwrap();
+    break_weights(folder.path());
     let after = conceal.push_and_pull(buffer(&cover, &format(), 40));
     assert_eq!(*before.map_readable().unwrap(), *after.map_readable().unwrap());
-    // Another element still uses the old model: this start must not.
-    let next = common::conceal::element();
-    let next_bus = common::bus(&next);
-    next.set_property("model-location", folder.path().to_str().unwrap());
-    assert!(next.set_state(gst::State::Paused).is_err());
-    let text = error_text(&next_bus);
-    assert!(text.contains("hiding.safetensors") && text.contains("10 bytes"), "{text}");
-    next.set_state(gst::State::Null).unwrap();
+    refuses_broken_weights("invmihconceal", folder.path());
+    assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+}
+
+#[test]
+fn a_reveal_that_runs_outlives_its_weights_files() {
+    let folder = copied_weights();
+    let (mut harness, bus) = between("invmihreveal");
+    use_weights(&harness.element().unwrap(), folder.path());
+    harness.play();
+    harness.set_src_caps(format().to_caps().unwrap());
+    let stego = picture(SIZE.0, SIZE.1, 1);
+    let mut revealed = |start| {
+        harness.push(buffer(&stego, &format(), start)).unwrap();
+        [(); SECRETS].map(|()| read(&harness.pull().unwrap(), &format()))
+    };
+    let before = revealed(0);
+    break_weights(folder.path());
+    assert!(before == revealed(40));
+    refuses_broken_weights("invmihreveal", folder.path());
     assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
 }

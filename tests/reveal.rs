@@ -90,6 +90,24 @@ fn a_still_gives_all_secrets_its_own_timestamp() {
 }
 
 #[test]
+fn a_stego_without_a_timestamp_gives_secrets_without_one() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut harness = harness("sequence", &format);
+    let mut alone = Harness::with_element(&harness.element().unwrap(), None, Some("src_1"));
+    alone.play();
+    let mut stego = buffer(&STEGO, &format, 0);
+    stego.get_mut().unwrap().set_pts(None);
+    harness.push(stego).unwrap();
+    for (harness, count) in [(&mut harness, SECRETS), (&mut alone, 1)] {
+        let made = pull_all(harness);
+        assert_eq!(made.len(), count);
+        for made in made {
+            assert_eq!((made.pts(), made.duration()), (None, milliseconds(40 / count as u64)));
+        }
+    }
+}
+
+#[test]
 fn a_montage_has_all_secrets_at_full_size() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
     let mut harness = harness("montage", &format);
@@ -170,40 +188,6 @@ fn each_secret_has_a_pad_of_its_own() {
 }
 
 #[test]
-fn a_stego_without_anyone_to_take_it_is_not_linked() {
-    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
-    let mut harness = Harness::with_element(&element("sequence"), Some("sink"), None);
-    harness.play();
-    harness.set_src_caps(format.to_caps().unwrap());
-    let pushed = harness.push(buffer(&STEGO, &format, 0));
-    assert_eq!(pushed, Err(gst::FlowError::NotLinked));
-}
-
-#[test]
-fn a_pad_past_the_last_secret_is_refused() {
-    let element = element("sequence");
-    let bus = bus(&element);
-    element.request_pad_simple("src_7").unwrap();
-    assert!(element.set_state(gst::State::Paused).is_err());
-    assert!(error_text(&bus).contains("src_7 is one too many: secrets=4"));
-    element.release_request_pad(&element.static_pad("src_7").unwrap());
-    element.set_state(gst::State::Paused).unwrap();
-    assert!(element.request_pad_simple("src_4").is_none());
-    assert!(error_text(&bus).contains("src_4 is one too many: secrets=4"));
-    element.set_state(gst::State::Null).unwrap();
-}
-
-#[test]
-fn pads_have_the_names_asked_for() {
-    let element = element("sequence");
-    let template = element.pad_template("src_%u").unwrap();
-    let name = |asked| element.request_pad(&template, asked, None).map(|pad| pad.name());
-    assert_eq!(name(Some("src_1")).unwrap(), "src_1");
-    assert_eq!(name(None).unwrap(), "src_0");
-    assert_eq!(name(None).unwrap(), "src_2");
-}
-
-#[test]
 fn segment_gap_and_end_pass() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
     let mut harness = harness("sequence", &format);
@@ -228,6 +212,22 @@ fn segment_gap_and_end_pass() {
     assert_eq!(gaps, [gst::ClockTime::from_mseconds(80)]);
     let sticky = harness.sinkpad().unwrap().sticky_event::<gst::event::Eos>(0);
     assert!(sticky.is_some());
+}
+
+#[test]
+fn the_stegos_tags_pass_but_for_its_orientation() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut harness = harness("sequence", &format);
+    let mut tags = gst::TagList::new();
+    tags.make_mut().add::<gst::tags::Title>(&"Harbour", gst::TagMergeMode::Append);
+    tags.make_mut().add::<gst::tags::ImageOrientation>(&"rotate-90", gst::TagMergeMode::Append);
+    harness.push_event(gst::event::Tag::new(tags));
+    let late = harness.element().unwrap().request_pad_simple("src_0").unwrap();
+    for pad in [harness.sinkpad().unwrap(), late] {
+        let tags = pad.sticky_event::<gst::event::Tag>(0).unwrap().tag_owned();
+        assert_eq!(tags.get::<gst::tags::Title>().unwrap().get(), "Harbour");
+        assert!(tags.get::<gst::tags::ImageOrientation>().is_none());
+    }
 }
 
 #[test]
@@ -266,6 +266,27 @@ fn caps_share_only_the_format() {
     let expected = "video/x-raw,format={RGB,BGRx},width=[1,2147483647],height=[1,2147483647],framerate=[0/1,2147483647/1]";
     let expected: gst::Caps = expected.parse().unwrap();
     assert_eq!(caps, expected);
+}
+
+#[test]
+fn caps_that_src_cannot_have_matter_once_it_is_linked() {
+    let element = element("sequence");
+    let bus = bus(&element);
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, i32::MAX);
+    let mut alone = Harness::with_element(&element, Some("sink"), Some("src_0"));
+    alone.play();
+    alone.set_src_caps(format.to_caps().unwrap());
+    alone.push(buffer(&STEGO, &format, 0)).unwrap();
+    assert_eq!(read(&alone.pull().unwrap(), &format), REVEALED[0]);
+    assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+    let mut all = Harness::with_element(&element, None, Some("src"));
+    all.play();
+    let pushed = alone.push(buffer(&STEGO, &format, 40));
+    assert_eq!(pushed, Err(gst::FlowError::NotNegotiated));
+    let message = error_text(&bus);
+    assert!(message.contains("2147483647") && message.contains("output=preview"), "{message}");
+    alone.push_event(gst::event::Caps::new(&format.to_caps().unwrap()));
+    assert!(error_text(&bus).contains("2147483647"));
 }
 
 #[test]

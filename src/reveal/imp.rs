@@ -36,8 +36,31 @@ struct Settings {
 pub(super) struct State {
     pub(super) session: Option<Session>,
     stego: Option<VideoInfo>,
+    /// Those that frames go to: a pad that is being released is no longer among them.
+    pads: Vec<gst::Pad>,
     flows: UniqueFlowCombiner,
     pub(super) pass: PassTime,
+}
+
+impl State {
+    fn add_pad(&mut self, pad: &gst::Pad) {
+        self.pads.push(pad.clone());
+        self.flows.add_pad(pad);
+    }
+
+    fn remove_pad(&mut self, pad: &gst::Pad) {
+        self.pads.retain(|own| own != pad);
+        self.flows.remove_pad(pad);
+    }
+
+    /// What a push means for the stego's stream; none where the pad was released meanwhile.
+    fn flow(
+        &mut self,
+        pad: &gst::Pad,
+        pushed: Result<gst::FlowSuccess, gst::FlowError>,
+    ) -> Option<Result<gst::FlowSuccess, gst::FlowError>> {
+        self.pads.contains(pad).then(|| self.flows.update_pad_flow(pad, pushed))
+    }
 }
 
 pub struct InvMihReveal {
@@ -120,7 +143,7 @@ impl ObjectImpl for InvMihReveal {
         for pad in [&self.sink_pad, &self.src_pad] {
             self.obj().add_pad(pad).expect("the first pad of its name");
         }
-        self.state.lock().unwrap().flows.add_pad(&self.src_pad);
+        self.state.lock().unwrap().add_pad(&self.src_pad);
     }
 }
 
@@ -173,18 +196,18 @@ impl ElementImpl for InvMihReveal {
         let pad = Self::src_pad_builder(template).name(format!("src_{number}")).build();
         pad.set_active(true).ok()?;
         self.sink_pad.sticky_events_foreach(|event| {
-            if let Some(event) = self.event_for(&pad, event) {
+            if let Ok(event) = self.event_for(&pad, event) {
                 let _ = pad.store_sticky_event(&event);
             }
             std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
         });
         self.obj().add_pad(&pad).ok()?;
-        self.state.lock().unwrap().flows.add_pad(&pad);
+        self.state.lock().unwrap().add_pad(&pad);
         Some(pad)
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
-        self.state.lock().unwrap().flows.remove_pad(pad);
+        self.state.lock().unwrap().remove_pad(pad);
         let _ = pad.set_active(false);
         let _ = self.obj().remove_pad(pad);
     }
@@ -251,7 +274,7 @@ impl InvMihReveal {
                 self.state.lock().unwrap().stego = Some(info);
                 self.push_own_events(&event)
             }
-            gst::EventView::StreamStart(_) => self.push_own_events(&event),
+            gst::EventView::StreamStart(_) | gst::EventView::Tag(_) => self.push_own_events(&event),
             gst::EventView::FlushStop(_) => {
                 self.state.lock().unwrap().flows.reset();
                 gst::Pad::event_default(sink, Some(&*self.obj()), event)
@@ -260,9 +283,10 @@ impl InvMihReveal {
         }
     }
 
-    /// Counts a stego; tells the pipeline if it took longer than was announced.
-    fn measured(&self, pass: Duration) {
-        self.stats.lock().unwrap().count(pass, None);
+    /// Counts a stego and its time in the network; tells the pipeline if all its time is longer than
+    /// was announced.
+    fn measured(&self, pass: Duration, inference: Duration) {
+        self.stats.lock().unwrap().count(inference, None);
         let grown = self.state.lock().unwrap().pass.measured(pass);
         if grown {
             let element = self.obj();
@@ -272,28 +296,29 @@ impl InvMihReveal {
     }
 
     fn chain(&self, stego: &gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let (session, info) = {
+        let (session, info, pads) = {
             let state = self.state.lock().unwrap();
             let session = state.session.clone().zip(state.stego.clone());
-            session.ok_or(gst::FlowError::NotNegotiated)?
+            let (session, info) = session.ok_or(gst::FlowError::NotNegotiated)?;
+            (session, info, state.pads.clone())
         };
-        let pads = self.obj().src_pads();
         let linked: Vec<_> = pads.iter().filter(|pad| pad.is_linked()).collect();
         let start = Instant::now();
         let pictures = session.pictures(stego, &info, &linked).map_err(|error| {
             self.post_error_message(error);
             gst::FlowError::Error
         })?;
-        self.measured(start.elapsed());
+        self.measured(start.elapsed(), pictures.inference);
         let mut combined = Err(gst::FlowError::NotLinked);
-        // A pad may have been released in the meantime.
-        for pad in pads.iter().filter(|pad| pad.parent().is_some()) {
+        for pad in &pads {
             let pushed = match linked.contains(&pad) {
                 true => self.push_pictures(pad, &pictures, stego, &info),
                 false => Err(gst::FlowError::NotLinked),
             };
-            combined = self.state.lock().unwrap().flows.update_pad_flow(pad, pushed);
-            combined?;
+            if let Some(flow) = self.state.lock().unwrap().flow(pad, pushed) {
+                combined = flow;
+                combined?;
+            }
         }
         combined
     }
@@ -306,10 +331,13 @@ impl InvMihReveal {
         stego: &gst::BufferRef,
         info: &VideoInfo,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let pad_info = pad
-            .current_caps()
-            .and_then(|caps| VideoInfo::from_caps(&caps).ok())
-            .ok_or(gst::FlowError::NotNegotiated)?;
+        let caps = self.sink_pad.current_caps().ok_or(gst::FlowError::NotNegotiated)?;
+        // A pad may have been linked that cannot have these caps.
+        let caps = self.caps_for(pad, &caps).map_err(|error| {
+            self.post_error_message(error);
+            gst::FlowError::NotNegotiated
+        })?;
+        let pad_info = VideoInfo::from_caps(&caps).map_err(|_| gst::FlowError::NotNegotiated)?;
         let pictures = match secret_of(pad) {
             Some(number) => pictures.secrets.get(number..=number).unwrap_or_default(),
             None => pictures.joined.as_ref().map_or(&*pictures.secrets, std::slice::from_ref),

@@ -9,13 +9,13 @@
 //! All are pushed from one thread: where several are linked, each needs a queue.
 //!
 //! As a sequence the secrets share the stego's duration, N times its frame rate. A stego without a
-//! duration, as a picture is, gives all of them its own timestamp.
+//! duration, as a picture is, gives all of them its own timestamp, and one without a timestamp none.
 //!
 //! The secrets have the stego's size, whatever theirs was before they were hidden. A stego that a
-//! lossy file or a scaler has changed gives pictures too, only not the secrets.
+//! lossy file or a scaler has changed gives pictures too, the secrets damaged or not to be seen.
 //!
-//! Live, the latency is the sources' and the longest pass of the network so far, rounded up to a power
-//! of two of milliseconds; the first pass does not count. It is announced anew as it grows. QoS events
+//! Live, the latency is the sources' and the longest that a stego has taken so far, rounded up to a power
+//! of two of milliseconds; the first one does not count. It is announced anew as it grows. QoS events
 //! go no further upstream, or a stego would be dropped with all its secrets.
 
 use gst::glib;

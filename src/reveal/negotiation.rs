@@ -10,16 +10,19 @@ use super::session::secret_of;
 use crate::video;
 
 impl InvMihReveal {
-    /// Gives each source pad its own form of an event.
+    /// Gives each source pad its own form of an event; a pad that is not linked can do without.
     pub(super) fn push_own_events(&self, event: &gst::Event) -> bool {
         for pad in self.obj().src_pads() {
             match self.event_for(&pad, event) {
-                Some(event) => pad.push_event(event),
-                None => {
-                    gst::error!(CAT, obj = pad, "the stego is too large for it: {event:?}");
+                Ok(event) => {
+                    pad.push_event(event);
+                }
+                Err(error) if pad.is_linked() => {
+                    self.post_error_message(error);
                     return false;
                 }
-            };
+                Err(error) => gst::warning!(CAT, obj = pad, "{error}"),
+            }
         }
         true
     }
@@ -33,29 +36,44 @@ impl InvMihReveal {
     }
 
     /// An event of the stego's stream as a source pad gives it on.
-    pub(super) fn event_for(&self, pad: &gst::Pad, event: &gst::Event) -> Option<gst::Event> {
-        match event.view() {
+    pub(super) fn event_for(
+        &self,
+        pad: &gst::Pad,
+        event: &gst::Event,
+    ) -> Result<gst::Event, gst::ErrorMessage> {
+        Ok(match event.view() {
             gst::EventView::StreamStart(start) => {
                 let id = format!("{}/{}", start.stream_id(), pad.name());
                 let builder = gst::event::StreamStart::builder(&id)
                     .seqnum(event.seqnum())
                     .flags(start.stream_flags());
-                Some(builder.group_id_if_some(start.group_id()).build())
+                builder.group_id_if_some(start.group_id()).build()
             }
             gst::EventView::Caps(caps) => {
                 let caps = self.caps_for(pad, caps.caps())?;
-                Some(gst::event::Caps::builder(&caps).seqnum(event.seqnum()).build())
+                gst::event::Caps::builder(&caps).seqnum(event.seqnum()).build()
             }
-            _ => Some(event.clone()),
-        }
+            gst::EventView::Tag(tag) => {
+                // Secrets are hidden the way up that they are; how the cover is turned is not theirs.
+                let mut tags = tag.tag_owned();
+                tags.make_mut().remove::<gst::tags::ImageOrientation>();
+                gst::event::Tag::builder(tags).seqnum(event.seqnum()).build()
+            }
+            _ => event.clone(),
+        })
     }
 
-    fn caps_for(&self, pad: &gst::Pad, stego: &gst::CapsRef) -> Option<gst::Caps> {
-        if secret_of(pad).is_some() {
-            return Some(stego.to_owned());
+    /// The caps of a source pad for a stego's caps.
+    pub(super) fn caps_for(
+        &self,
+        pad: &gst::Pad,
+        stego: &gst::CapsRef,
+    ) -> Result<gst::Caps, gst::ErrorMessage> {
+        let session = self.state.lock().unwrap().session.clone();
+        match session {
+            Some(session) if secret_of(pad).is_none() => session.output.caps(stego, session.grid),
+            _ => Ok(stego.to_owned()),
         }
-        let session = self.state.lock().unwrap().session.clone()?;
-        session.output.caps(stego, session.grid)
     }
 
     /// Formats pass through, sizes and frame rates may differ from pad to pad.
@@ -113,7 +131,7 @@ impl InvMihReveal {
         if let gst::QueryViewMut::Latency(query) = query.view_mut() {
             let own = self.state.lock().unwrap().pass.announced();
             let (live, min, max) = query.result();
-            query.set(live, min + own, max.map(|max| max + own));
+            query.set(live, min.saturating_add(own), max.map(|max| max.saturating_add(own)));
         }
         true
     }

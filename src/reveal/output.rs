@@ -33,26 +33,53 @@ pub enum Output {
 }
 
 impl Output {
-    /// The caps for a stego's caps; none if a number in them would be too large.
-    pub fn caps(self, stego: &gst::CapsRef, grid: Grid) -> Option<gst::Caps> {
-        let info = VideoInfo::from_caps(stego).ok()?;
-        let times = |length: u32, count: usize| i32::try_from(length as usize * count).ok();
+    /// The caps for a stego's caps; an error if a number in them would be too large.
+    pub fn caps(self, stego: &gst::CapsRef, grid: Grid) -> Result<gst::Caps, gst::ErrorMessage> {
+        let info = VideoInfo::from_caps(stego).map_err(|error| {
+            gst::error_msg!(gst::CoreError::Negotiation, ("caps of the stego ({stego}): {error}"))
+        })?;
         let mut caps = stego.to_owned();
         let fields = caps.make_mut();
-        match self {
+        let set = match self {
             Self::Sequence => {
-                let secrets = i32::try_from(grid.secrets()).ok()?;
-                let numerator = info.fps().numer().checked_mul(secrets)?;
-                fields.set("framerate", gst::Fraction::new(numerator, info.fps().denom()));
+                sequence_rate(info.fps(), grid).map(|rate| fields.set("framerate", rate))
             }
             Self::Montage => {
-                fields.set("width", times(info.width(), grid.columns())?);
-                fields.set("height", times(info.height(), grid.rows())?);
+                montage_size(info.width(), info.height(), grid).map(|(width, height)| {
+                    fields.set("width", width);
+                    fields.set("height", height);
+                })
             }
-            Self::Preview => {}
-        }
-        Some(caps)
+            Self::Preview => Some(()),
+        };
+        set.map(|()| caps).ok_or_else(|| {
+            gst::error_msg!(
+                gst::CoreError::Negotiation,
+                (
+                    "{} secrets of {}x{} at {} frames a second are too many for src: use \
+                     output=preview, or src_0 and so on",
+                    grid.secrets(),
+                    info.width(),
+                    info.height(),
+                    info.fps()
+                )
+            )
+        })
     }
+}
+
+/// N times a frame rate, unless it is too large for caps.
+fn sequence_rate(fps: gst::Fraction, grid: Grid) -> Option<gst::Fraction> {
+    // The frame rate is in its lowest terms already.
+    let factor = gst::Fraction::new(grid.secrets() as i32, fps.denom());
+    let numerator = fps.numer().checked_mul(factor.numer())?;
+    Some(gst::Fraction::new(numerator, factor.denom()))
+}
+
+/// Width and height of a montage, unless they are too large for caps.
+fn montage_size(width: u32, height: u32, grid: Grid) -> Option<(i32, i32)> {
+    let times = |length: u32, count: usize| i32::try_from(length as usize * count).ok();
+    times(width, grid.columns()).zip(times(height, grid.rows()))
 }
 
 /// All secrets in the grid, each of its full size.
@@ -79,13 +106,12 @@ pub fn share(
     index: usize,
     count: usize,
 ) -> (Option<gst::ClockTime>, Option<gst::ClockTime>) {
-    let (Some(start), Some(duration)) = (start, duration) else {
-        return (start, duration);
-    };
-    let part = |index: usize| duration.mul_div_round(index as u64, count as u64);
+    let part = |index: usize| duration?.mul_div_round(index as u64, count as u64);
     match (part(index), part(index + 1)) {
-        (Some(begin), Some(end)) => (Some(start + begin), Some(end - begin)),
-        _ => (Some(start), Some(duration)),
+        (Some(begin), Some(end)) => {
+            (start.map(|start| start.saturating_add(begin)), Some(end - begin))
+        }
+        _ => (start, duration),
     }
 }
 
@@ -116,6 +142,18 @@ mod tests {
     }
 
     #[test]
+    fn numbers_too_large_for_caps_are_refused() {
+        let rate = |fps| sequence_rate(fps, grid());
+        let largest = gst::Fraction::new(i32::MAX, 18);
+        assert_eq!(rate(largest), Some(gst::Fraction::new(i32::MAX, 3)));
+        assert_eq!(rate(gst::Fraction::new(i32::MAX, 5)), None);
+        let size = |width, height| montage_size(width, height, grid());
+        assert_eq!(size((1 << 30) - 1, 2), Some((i32::MAX - 1, 6)));
+        assert_eq!(size(1 << 30, 2), None);
+        assert_eq!(size(2, 1 << 30), None);
+    }
+
+    #[test]
     fn a_montage_has_secret_u_at_row_u_over_columns() {
         let secrets: Vec<_> = (0..6u8).map(|u| Frame::new(3, 2, vec![u; 18]).unwrap()).collect();
         let montage = montage(&secrets, grid()).unwrap();
@@ -138,5 +176,8 @@ mod tests {
         }
         assert_eq!(next, start + duration);
         assert_eq!(share(Some(start), None, 3, 6), (Some(start), None));
+        assert_eq!(share(None, Some(duration), 0, 4), (None, Some(duration / 4)));
+        let (last, _) = share(Some(gst::ClockTime::MAX), Some(gst::ClockTime::MAX), 3, 4);
+        assert_eq!(last, Some(gst::ClockTime::MAX));
     }
 }

@@ -2,6 +2,7 @@
 //! What one stego reveals on which pads.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst_video::VideoInfo;
@@ -25,6 +26,8 @@ pub struct Pictures {
     pub secrets: Vec<Frame>,
     /// What `src` gives in place of the secrets.
     pub joined: Option<Frame>,
+    /// Time in the network.
+    pub inference: Duration,
 }
 
 impl Session {
@@ -39,16 +42,21 @@ impl Session {
         let scrambler = self.scrambler.as_deref();
         let src = pads.iter().any(|pad| secret_of(pad).is_none());
         let each = pads.len() > usize::from(src);
+        let start = Instant::now();
         let secrets = match each || src && self.output != Output::Preview {
             true => self.model.reveal(&frame, scrambler)?,
             false => vec![],
         };
-        let joined = match self.output {
-            Output::Montage if src => Some(montage(&secrets, self.grid)?),
-            Output::Preview if src => Some(self.model.preview(&frame, scrambler)?),
-            _ => None,
+        let preview = match src && self.output == Output::Preview {
+            true => Some(self.model.preview(&frame, scrambler)?),
+            false => None,
         };
-        Ok(Pictures { secrets, joined })
+        let inference = start.elapsed();
+        let joined = match src && self.output == Output::Montage {
+            true => Some(montage(&secrets, self.grid)?),
+            false => preview,
+        };
+        Ok(Pictures { secrets, joined, inference })
     }
 }
 

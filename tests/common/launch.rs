@@ -14,8 +14,20 @@ use image::imageops::{self, FilterType};
 
 pub const WIDTH: u32 = 96;
 pub const HEIGHT: u32 = 64;
-/// Of each video.
+/// Of the cover's video.
 pub const FRAMES: usize = 12;
+
+/// A secret's video: a pattern of `videotestsrc`, frames, frame rate, width and height.
+pub type Video = (&'static str, usize, &'static str, u32, u32);
+
+/// Where the cover has 12 frames of 64×64, 25 a second: one of another size, one with half as many
+/// frames a second, one with twice as many, and one that ends early.
+pub const SECRET_VIDEOS: [Video; 4] = [
+    ("smpte75", 12, "25/1", 80, 48),
+    ("bar", 6, "25/2", 48, 32),
+    ("pinwheel", 24, "50/1", 64, 64),
+    ("ball", 5, "25/1", 64, 64),
+];
 
 /// A folder with `cover.png` and, in `photos`, sixteen other photographs, all small.
 pub struct Folder(tempfile::TempDir);
@@ -40,17 +52,20 @@ impl Folder {
         image::open(self.path(name)).unwrap().into_rgb8()
     }
 
-    /// Adds `cover.mkv`, with sound, and `secret_0.mkv` to `secret_3.mkv`, each of other pictures.
+    /// Adds `cover.mkv`, with sound, and `secret_0.mkv` to `secret_3.mkv`, the [`SECRET_VIDEOS`].
     pub fn add_videos(&self) {
-        let pictures =
-            format!("num-buffers={FRAMES} ! video/x-raw,width=64,height=64,framerate=25/1");
+        let source = |(pattern, frames, fps, width, height): Video| {
+            format!(
+                "videotestsrc pattern={pattern} num-buffers={frames} ! video/x-raw,width={width},height={height},framerate={fps} ! jpegenc"
+            )
+        };
+        let cover = source(("gradient", FRAMES, "25/1", 64, 64));
         self.launch(&format!(
-            "matroskamux name=m ! filesink location=cover.mkv videotestsrc pattern=gradient {pictures} ! jpegenc ! queue ! m. audiotestsrc num-buffers=20 samplesperbuffer=441 ! audio/x-raw,rate=44100,channels=2 ! flacenc ! queue ! m."
+            "matroskamux name=m ! filesink location=cover.mkv {cover} ! queue ! m. audiotestsrc num-buffers=20 samplesperbuffer=441 ! audio/x-raw,rate=44100,channels=2 ! flacenc ! queue ! m."
         ));
-        for (u, pattern) in ["ball", "bar", "smpte75", "pinwheel"].iter().enumerate() {
-            self.launch(&format!(
-                "videotestsrc pattern={pattern} {pictures} ! jpegenc ! matroskamux ! filesink location=secret_{u}.mkv"
-            ));
+        for (u, video) in SECRET_VIDEOS.into_iter().enumerate() {
+            let secret = source(video);
+            self.launch(&format!("{secret} ! matroskamux ! filesink location=secret_{u}.mkv"));
         }
     }
 

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The source pads of `invmihreveal`: their names and numbers, and pads that come and go.
+
+mod common;
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use common::pipeline::both;
+use common::{SECRETS, buffer, bus, error_text, info, init, picture};
+use gst::prelude::*;
+use gst_check::Harness;
+use gst_video::{VideoFormat, VideoInfo};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn element() -> gst::Element {
+    init();
+    gst::ElementFactory::make("invmihreveal").build().unwrap()
+}
+
+fn format() -> VideoInfo {
+    info(VideoFormat::Rgb, 24, 16, 25)
+}
+
+fn stego(start: u64) -> gst::Buffer {
+    buffer(&picture(24, 16, 1), &format(), start)
+}
+
+/// Tells of each buffer on a pad.
+fn frames(pad: &gst::Pad) -> mpsc::Receiver<()> {
+    let (seen, frames) = mpsc::channel();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| match seen.send(()) {
+        Ok(()) => gst::PadProbeReturn::Ok,
+        Err(_) => gst::PadProbeReturn::Remove,
+    });
+    frames
+}
+
+#[test]
+fn pads_have_the_names_asked_for() {
+    let element = element();
+    let template = element.pad_template("src_%u").unwrap();
+    let name = |asked| element.request_pad(&template, asked, None).map(|pad| pad.name());
+    assert_eq!(name(Some("src_1")).unwrap(), "src_1");
+    assert_eq!(name(None).unwrap(), "src_0");
+    assert_eq!(name(None).unwrap(), "src_2");
+}
+
+#[test]
+fn a_pad_past_the_last_secret_is_refused() {
+    let element = element();
+    let bus = bus(&element);
+    element.request_pad_simple("src_7").unwrap();
+    assert!(element.set_state(gst::State::Paused).is_err());
+    assert!(error_text(&bus).contains("src_7 is one too many: secrets=4"));
+    element.release_request_pad(&element.static_pad("src_7").unwrap());
+    element.set_state(gst::State::Paused).unwrap();
+    assert!(element.request_pad_simple("src_4").is_none());
+    assert!(error_text(&bus).contains("src_4 is one too many: secrets=4"));
+    element.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn a_stego_without_anyone_to_take_it_is_not_linked() {
+    let mut harness = Harness::with_element(&element(), Some("sink"), None);
+    harness.play();
+    harness.set_src_caps(format().to_caps().unwrap());
+    assert_eq!(harness.push(stego(0)), Err(gst::FlowError::NotLinked));
+}
+
+/// As where an application takes a branch away: it stops the branch, then gives back the pad.
+#[test]
+fn a_pad_released_during_its_push_stops_nothing_else() {
+    let element = element();
+    element.set_property_from_str("output", "preview");
+    let mut harness = Harness::with_element(&element, Some("sink"), Some("src"));
+    harness.play();
+    harness.set_src_caps(format().to_caps().unwrap());
+    let pad = element.request_pad_simple("src_0").unwrap();
+    let sink = gst::Pad::builder(gst::PadDirection::Sink)
+        .event_function(|_, _, _| true)
+        .chain_function(move |sink, _, _| {
+            element.release_request_pad(&sink.peer().unwrap());
+            Err(gst::FlowError::Flushing)
+        })
+        .build();
+    sink.set_active(true).unwrap();
+    pad.link(&sink).unwrap();
+    for start in [0, 40] {
+        harness.push(stego(start)).unwrap();
+        assert_eq!(harness.pull().unwrap().pts(), Some(gst::ClockTime::from_mseconds(start)));
+    }
+    assert!(!pad.is_active() && pad.parent().is_none());
+}
+
+#[test]
+fn pads_come_and_go_while_frames_run() {
+    let pipeline = both("");
+    let reveal = pipeline.by_name("reveal").unwrap();
+    let main = frames(&pipeline.by_name("sink").unwrap().static_pad("sink").unwrap());
+    pipeline.set_state(gst::State::Playing).unwrap();
+    for u in (0..SECRETS).cycle().take(12) {
+        let sink = gst::ElementFactory::make("fakesink").property("async", false).build().unwrap();
+        pipeline.add(&sink).unwrap();
+        sink.sync_state_with_parent().unwrap();
+        let pad = reveal.request_pad_simple(&format!("src_{u}")).unwrap();
+        pad.link(&sink.static_pad("sink").unwrap()).unwrap();
+        frames(&pad).recv_timeout(LIMIT).unwrap();
+        reveal.release_request_pad(&pad);
+        pipeline.remove(&sink).unwrap();
+        sink.set_state(gst::State::Null).unwrap();
+    }
+    while main.try_recv().is_ok() {}
+    main.recv_timeout(LIMIT).unwrap();
+    assert!(pipeline.bus().unwrap().pop_filtered(&[gst::MessageType::Error]).is_none());
+    pipeline.set_state(gst::State::Null).unwrap();
+}
