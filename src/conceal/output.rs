@@ -49,7 +49,8 @@ impl InvMihConceal {
         let latency = {
             let state = self.state.lock().unwrap();
             let frame = state.covers.info().and_then(|info| frame_duration(info.fps()));
-            frame.unwrap_or_default() * state.batch_size as u64 + state.pass.announced()
+            let frames = frame.unwrap_or_default().saturating_mul(state.batch_size as u64);
+            frames.saturating_add(state.pass.announced())
         };
         self.obj().set_latency(latency, latency);
     }

@@ -84,7 +84,8 @@ impl SecretPad {
         while let Some(buffer) = pad.peek_buffer() {
             let start = covers::running_time(pad.upcast_ref(), &buffer, !state.begun)?;
             let gap = covers::is_gap(&buffer);
-            let lasts = |duration| gap && start + gst::Signed::Positive(duration) > time;
+            let end = |duration| start.checked_add(gst::Signed::Positive(duration));
+            let lasts = |duration| gap && end(duration).is_none_or(|end| end > time);
             if state.begun && (start > time || buffer.duration().is_some_and(lasts)) {
                 return Ok(true);
             }
