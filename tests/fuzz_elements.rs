@@ -137,48 +137,46 @@ fn build((caps, shape): &Stream) -> gst::Buffer {
 /// Start and duration of a frame or a gap, in nanoseconds.
 type Span = (u64, Option<u64>);
 
-/// When a frame and the gaps around it are, most often at an end of what there is.
+/// The longest there is: one more stands for none.
+const MOST: u64 = u64::MAX - 1;
+
+/// When a frame and a gap after it are, often at an end of what there is.
 #[derive(Clone, Debug)]
 struct Times {
     rate: f64,
     base: u64,
     frame: Span,
-    before: Option<Span>,
-    after: Option<Span>,
+    gap: Option<Span>,
 }
 
 fn times() -> impl Strategy<Value = Times> {
     init();
-    // The longest there is: one more stands for none.
-    const MOST: u64 = u64::MAX - 1;
     let time = || select(vec![0, 0, 1, 40_000_000, 1 << 62, 1 << 63, MOST - 40_000_000, MOST]);
     let span = move || (time(), option::of(time()));
-    (select(vec![1.0, 2.0, -1.0]), time(), span(), option::of(span()), option::of(span())).prop_map(
-        |(rate, base, frame, before, after)| Times { rate, base, frame, before, after },
-    )
+    (select(vec![1.0, 2.0, -1.0]), time(), span(), option::of(span()))
+        .prop_map(|(rate, base, frame, gap)| Times { rate, base, frame, gap })
 }
 
-/// Sends the gaps and a picture of 8x8 at their times, and the end.
+/// Sends a picture of 8x8 and the gap at their times, and the end.
 fn send_at(harness: &mut Harness, times: &Times) {
     let clock_time = gst::ClockTime::from_nseconds;
-    let gap = |(start, duration): Span| {
-        let builder = gst::event::Gap::builder(clock_time(start));
-        builder.duration(duration.map(clock_time)).build()
-    };
     let format = info(VideoFormat::Rgb, 8, 8, 25);
     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
     segment.set_rate(times.rate);
     segment.set_base(clock_time(times.base));
+    segment.set_stop(clock_time(MOST));
     harness.push_event(gst::event::Caps::new(&format.to_caps().unwrap()));
     harness.push_event(gst::event::Segment::new(&segment));
-    times.before.map(|span| harness.push_event(gap(span)));
     let mut frame = buffer(&secrets((8, 8), 1)[0], &format, 0);
     let target = frame.get_mut().unwrap();
     target.set_pts(clock_time(times.frame.0));
     target.set_duration(times.frame.1.map(clock_time));
     // It may come after the end of the others.
     let _ = harness.push(frame);
-    times.after.map(|span| harness.push_event(gap(span)));
+    if let Some((start, duration)) = times.gap {
+        let gap = gst::event::Gap::builder(clock_time(start));
+        harness.push_event(gap.duration(duration.map(clock_time)).build());
+    }
     harness.push_event(gst::event::Eos::new());
 }
 

@@ -119,6 +119,12 @@ impl SecretPad {
         state.current.is_some() && (state.begun || self.obj().is_eos())
     }
 
+    /// Whether a frame was taken and the source has ended: then that frame serves after a flush.
+    pub fn keeps_its_frame(&self) -> bool {
+        let ended = self.obj().sticky_event::<gst::event::Eos>(0).is_some();
+        ended && self.state.lock().unwrap().current.is_some()
+    }
+
     /// The current frame, stretched to a cover's size; none before the first.
     pub fn frame(&self, width: usize, height: usize) -> Result<Option<Frame>, gst::ErrorMessage> {
         let name = self.obj().name();
