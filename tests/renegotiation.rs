@@ -116,6 +116,23 @@ fn a_gap_in_a_secret_lets_covers_pass() {
     }
 }
 
+#[test]
+fn a_gap_without_end_in_a_secret_lets_covers_pass() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_base(gst::ClockTime::SECOND);
+    let start = gst::ClockTime::from_mseconds(40);
+    for (harness, still) in conceal.secrets.iter_mut().zip(secrets(SIZE, 10)) {
+        harness.push_event(gst::event::Segment::new(&segment));
+        harness.push(buffer(&still, &format(), 0)).unwrap();
+        let gap = gst::event::Gap::builder(start).duration(gst::ClockTime::MAX - start);
+        harness.push_event(gap.build());
+    }
+    for start in [1000, 1080] {
+        conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), start));
+    }
+}
+
 fn flush(harness: &mut Harness) {
     let segment = gst::FormattedSegment::<gst::ClockTime>::new();
     harness.push_event(gst::event::FlushStart::new());

@@ -60,11 +60,14 @@ impl InvMihConceal {
         }
     }
 
-    /// The user had time enough, unless another timer runs in the meantime.
+    /// The user had time enough, unless it was given anew in the meantime.
     fn timed_out(&self, timer: &gst::ClockId) {
         {
             let mut wait = self.wait.lock().unwrap();
-            wait.overdue |= wait.timer.as_deref() == Some(timer);
+            if wait.timer.as_deref() != Some(timer) {
+                return;
+            }
+            wait.overdue = true;
         }
         self.report_missing();
     }
