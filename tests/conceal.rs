@@ -4,7 +4,7 @@
 mod common;
 
 use common::conceal::{Conceal, element, secrets, stego};
-use common::{buffer, bus, error_text, info, init, picture, read};
+use common::{buffer, bus, error_text, info, init, message, picture, read};
 use gst::prelude::*;
 use gst_check::Harness;
 use gst_video::VideoFormat;
@@ -100,11 +100,15 @@ fn only_the_first_cover_may_come_without_a_timestamp() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 0);
     let mut conceal = Conceal::new(&format, &format);
     let bus = bus(&conceal.element);
+    conceal.element.set_property("post-messages", true);
     conceal.push_stills(&secrets(SIZE, 10), &format);
     let mut cover = buffer(&picture(SIZE.0, SIZE.1, 1), &format, 0);
     cover.get_mut().unwrap().set_pts(None);
     let made = conceal.push_and_pull(cover.copy());
     assert_eq!(made.pts(), None);
+    let posted = message(&bus, gst::MessageType::Element);
+    let posted = posted.structure().unwrap();
+    assert!(posted.has_field("duration") && !posted.has_field("timestamp"), "{posted}");
     let _ = conceal.cover.push(cover);
     assert!(error_text(&bus).contains("no timestamp"));
 }
@@ -202,68 +206,6 @@ fn after_a_flush_on_all_pads_new_frames_count() {
 }
 
 #[test]
-fn the_covers_tags_come_before_its_stego_and_those_of_secrets_go_nowhere() {
-    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
-    let mut conceal = Conceal::new(&format, &format);
-    let tag = |title: &str| {
-        let mut tags = gst::TagList::new();
-        tags.make_mut().add::<gst::tags::Title>(&title, gst::TagMergeMode::Append);
-        gst::event::Tag::new(tags)
-    };
-    conceal.secrets[0].push_event(tag("secret"));
-    conceal.cover.push_event(tag("cover"));
-    conceal.push_stills(&secrets(SIZE, 10), &format);
-    conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format, 0));
-    let events: Vec<_> = std::iter::from_fn(|| conceal.cover.try_pull_event()).collect();
-    let position = |of| events.iter().position(|event| event.type_() == of).unwrap();
-    assert!(position(gst::EventType::Segment) < position(gst::EventType::Tag));
-    let titles = events.iter().filter_map(|event| match event.view() {
-        gst::EventView::Tag(tag) => tag.tag().get::<gst::tags::Title>(),
-        _ => None,
-    });
-    let titles: Vec<_> = titles.map(|title| title.get().to_string()).collect();
-    assert_eq!(titles, ["cover"]);
-}
-
-#[test]
-fn a_gap_in_the_cover_stays_a_gap() {
-    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
-    let mut conceal = Conceal::new(&format, &format);
-    conceal.push_stills(&secrets(SIZE, 10), &format);
-    let cover = picture(SIZE.0, SIZE.1, 1);
-    conceal.push_and_pull(buffer(&cover, &format, 0));
-    let gap = gst::event::Gap::builder(gst::ClockTime::from_mseconds(40))
-        .duration(gst::ClockTime::from_mseconds(40))
-        .build();
-    conceal.cover.push_event(gap);
-    conceal.push_and_pull(buffer(&cover, &format, 80));
-    let times: Vec<_> = std::iter::from_fn(|| conceal.cover.try_pull_event())
-        .filter_map(|event| match event.view() {
-            gst::EventView::Gap(gap) => Some(gap.get().0),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(times, [gst::ClockTime::from_mseconds(40)]);
-}
-
-#[test]
-fn a_gap_before_the_first_frame_follows_its_segment() {
-    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
-    let mut conceal = Conceal::new(&format, &format);
-    conceal.push_stills(&secrets(SIZE, 10), &format);
-    let gap = gst::event::Gap::builder(gst::ClockTime::ZERO)
-        .duration(gst::ClockTime::from_mseconds(40))
-        .build();
-    conceal.cover.push_event(gap);
-    conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format, 40));
-    let types: Vec<_> =
-        std::iter::from_fn(|| conceal.cover.try_pull_event()).map(|event| event.type_()).collect();
-    let place = |wanted| types.iter().position(|&own| own == wanted).unwrap();
-    let segment = place(gst::EventType::Segment);
-    assert!(place(gst::EventType::Caps) < segment && segment < place(gst::EventType::Gap));
-}
-
-#[test]
 fn covers_that_come_before_a_secret_pad_wait_for_it() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
     let mut conceal = Conceal::new(&format, &format);
@@ -288,6 +230,20 @@ fn covers_that_come_before_a_secret_pad_wait_for_it() {
     }
     conceal.cover.push_event(gst::event::Eos::new());
     assert_eq!(conceal.cover.pull_until_eos().unwrap(), None);
+}
+
+#[test]
+fn secrets_that_are_missing_at_the_end_end_the_stream() {
+    let element = element();
+    let bus = bus(&element);
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut harness = Harness::with_element(&element, Some("sink"), Some("src"));
+    harness.play();
+    harness.set_src_caps(format.to_caps().unwrap());
+    harness.push(buffer(&picture(SIZE.0, SIZE.1, 1), &format, 0)).unwrap();
+    harness.push_event(gst::event::Eos::new());
+    assert!(error_text(&bus).contains("0 of 4 secret pads are linked"));
+    assert_eq!(harness.pull_until_eos().unwrap(), None);
 }
 
 #[test]

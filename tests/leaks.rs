@@ -69,6 +69,17 @@ fn run_watched(kind: &str) {
     std::thread::sleep(std::time::Duration::from_millis(300));
     pipeline.set_state(gst::State::Null).unwrap();
     drop(pipeline);
+    // A seek, and a pad that goes while frames are under way.
+    let pipeline = both("");
+    pipeline.set_state(gst::State::Playing).unwrap();
+    pipeline.state(gst::ClockTime::from_seconds(60)).0.unwrap();
+    pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::SECOND).unwrap();
+    let conceal = pipeline.by_name("conceal").unwrap();
+    let pad = conceal.static_pad("secret_3").unwrap();
+    pad.peer().unwrap().unlink(&pad).unwrap();
+    conceal.release_request_pad(&pad);
+    pipeline.set_state(gst::State::Null).unwrap();
+    drop((pipeline, conceal, pad));
     // Pads that come and go, and an element that fails.
     let format = info(VideoFormat::Rgb, 24, 16, 25);
     let mut conceal = Conceal::new(&format, &format);

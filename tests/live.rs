@@ -48,6 +48,29 @@ fn a_secret_that_stalls_does_not_hold_a_cover() {
 }
 
 #[test]
+fn a_pass_is_within_the_latency_of_a_cover_whose_secret_stalls() {
+    let mut conceal = live();
+    for (harness, still) in conceal.secrets.iter_mut().zip(secrets(SIZE, 10)) {
+        harness.push(buffer(&still, &format(), 0)).unwrap();
+    }
+    let cover = picture(SIZE.0, SIZE.1, 1);
+    // Passes count from the second on.
+    for start in [0, 40, 80] {
+        conceal.push_and_pull(buffer(&cover, &format(), start));
+    }
+    let start = gst::ClockTime::from_mseconds(500);
+    let (_, announced) = latency(&conceal.element.static_pad("src").unwrap());
+    let clock = conceal.element.clock().unwrap();
+    conceal.element.set_base_time(clock.time());
+    conceal.push_and_pull(buffer(&cover, &format(), start.mseconds()));
+    let took = clock.time() - conceal.element.base_time().unwrap() - start;
+    let stats = conceal.element.property::<gst::Structure>("stats");
+    let pass = gst::ClockTime::from_nseconds(stats.get("last-inference-time").unwrap());
+    // Were the pass to start at the end of the latency, it would come after it.
+    assert!(took < announced + pass, "{took}, announced {announced}, pass {pass}");
+}
+
+#[test]
 fn a_secret_that_stalls_does_not_hold_the_end() {
     let mut conceal = live();
     for (harness, still) in conceal.secrets.iter_mut().zip(secrets(SIZE, 10)) {

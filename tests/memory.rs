@@ -22,9 +22,10 @@ fn allow(more: Option<u64>) {
     assert!(status.unwrap().success());
 }
 
-fn reveal(width: u32, height: u32) -> gst::Pipeline {
+/// One frame of a size through an element.
+fn one_frame(element: &str, (width, height): (u32, u32)) -> gst::Pipeline {
     let line = format!(
-        "videotestsrc num-buffers=1 ! video/x-raw,width={width},height={height} ! invmihreveal model-location={} ! fakesink",
+        "videotestsrc num-buffers=1 ! video/x-raw,width={width},height={height} ! {element} model-location={} ! fakesink",
         small_weights().display()
     );
     gst::parse::launch(&line).unwrap().downcast().unwrap()
@@ -34,14 +35,18 @@ fn reveal(width: u32, height: u32) -> gst::Pipeline {
 fn a_frame_too_large_for_the_memory_is_an_error_and_the_next_goes_on() {
     init();
     tch::set_num_threads(1);
-    run_to_end(&reveal(64, 64), LIMIT);
-    allow(Some(400));
-    let large = reveal(5120, 2880);
-    large.set_state(gst::State::Playing).unwrap();
-    let text = error_text(&large.bus().unwrap());
-    allow(None);
-    large.set_state(gst::State::Null).unwrap();
-    assert!(text.contains("libtorch") && text.contains("can't allocate memory"), "{text}");
-    assert!(!text.contains("unwrap") && !text.contains("frame #"), "{text}");
-    run_to_end(&reveal(64, 64), LIMIT);
+    let conceal =
+        format!("invmihconceal secret-location={}/examples/photos", env!("CARGO_MANIFEST_DIR"));
+    for (element, large) in [("invmihreveal", (5120, 2880)), (&conceal, (3840, 2160))] {
+        run_to_end(&one_frame(element, (64, 64)), LIMIT);
+        allow(Some(400));
+        let pipeline = one_frame(element, large);
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let text = error_text(&pipeline.bus().unwrap());
+        allow(None);
+        pipeline.set_state(gst::State::Null).unwrap();
+        assert!(text.contains("libtorch") && text.contains("can't allocate memory"), "{text}");
+        assert!(!text.contains("unwrap") && !text.contains("frame #"), "{text}");
+        run_to_end(&one_frame(element, (64, 64)), LIMIT);
+    }
 }

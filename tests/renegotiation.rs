@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Streams that change under way: caps, frame rates, flushes and seeks.
+//! Streams that change under way: caps, frame rates and flushes.
 
 mod common;
 
 use common::conceal::{Conceal, element, secrets, stego};
 use common::{buffer, info, init, picture, read};
 use gst::prelude::*;
+use gst_base::prelude::AggregatorPadExt;
 use gst_check::Harness;
 use gst_video::{VideoFormat, VideoInfo};
 
@@ -71,6 +72,12 @@ fn a_neighbour_that_wants_other_caps_asks_the_source_of_the_cover() {
     conceal.cover.push_upstream_event(gst::event::Reconfigure::new());
     assert_eq!(asked(&mut conceal.cover), 1);
     assert!(conceal.secrets.iter_mut().all(|secret| asked(secret) == 0));
+    // A click in the stego is one in the cover.
+    let click = gst::Structure::new_empty("application/x-gst-navigation");
+    conceal.cover.push_upstream_event(gst::event::Navigation::new(click));
+    let event = conceal.cover.try_pull_upstream_event().unwrap();
+    assert_eq!(event.type_(), gst::EventType::Navigation);
+    assert!(conceal.secrets.iter_mut().all(|secret| secret.try_pull_upstream_event().is_none()));
 }
 
 #[test]
@@ -109,6 +116,23 @@ fn a_gap_in_a_secret_lets_covers_pass() {
     }
 }
 
+#[test]
+fn a_gap_without_end_in_a_secret_lets_covers_pass() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_base(gst::ClockTime::SECOND);
+    let start = gst::ClockTime::from_mseconds(40);
+    for (harness, still) in conceal.secrets.iter_mut().zip(secrets(SIZE, 10)) {
+        harness.push_event(gst::event::Segment::new(&segment));
+        harness.push(buffer(&still, &format(), 0)).unwrap();
+        let gap = gst::event::Gap::builder(start).duration(gst::ClockTime::MAX - start);
+        harness.push_event(gap.build());
+    }
+    for start in [1000, 1080] {
+        conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), start));
+    }
+}
+
 fn flush(harness: &mut Harness) {
     let segment = gst::FormattedSegment::<gst::ClockTime>::new();
     harness.push_event(gst::event::FlushStart::new());
@@ -127,6 +151,23 @@ fn the_cover_alone_may_be_flushed() {
     let made = conceal.push_and_pull(buffer(&cover, &format(), 0));
     assert_eq!(made.pts(), Some(gst::ClockTime::ZERO));
     assert_eq!(read(&made, &format()), stego(&cover, &stills));
+}
+
+#[test]
+fn a_flush_of_the_cover_overtakes_the_stego_in_the_making() {
+    let large = info(VideoFormat::Rgb, 256, 256, 25);
+    let mut conceal = Conceal::new(&large, &large);
+    let pad = conceal.element.static_pad("sink").unwrap();
+    let pad = pad.downcast::<gst_base::AggregatorPad>().unwrap();
+    conceal.push_stills(&secrets((256, 256), 10), &large);
+    let cover = picture(256, 256, 1);
+    conceal.cover.push(buffer(&cover, &large, 400)).unwrap();
+    while pad.has_buffer() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    flush(&mut conceal.cover);
+    let made = conceal.push_and_pull(buffer(&cover, &large, 0));
+    assert_eq!(made.pts(), Some(gst::ClockTime::ZERO));
 }
 
 #[test]
@@ -163,69 +204,5 @@ fn reveal_takes_a_variable_frame_rate() {
         let made = harness.pull().unwrap();
         assert_eq!(made.pts(), Some(gst::ClockTime::from_mseconds(start)));
         assert_eq!(made.duration(), None);
-    }
-}
-
-/// Two moving secrets and two stills, one of them a file, which cannot seek in time.
-fn seekable(behind: &str, folder: &std::path::Path) -> gst::Pipeline {
-    element();
-    let png = folder.join("still.png");
-    image::RgbImage::try_from(picture(SIZE.0, SIZE.1, 3)).unwrap().save(&png).unwrap();
-    let line = format!(
-        "invmihconceal name=c ! {behind} ! fakesink name=sink \
-         videotestsrc ! video/x-raw,format=RGB,width=64,height=64,framerate=25/1 ! c.sink \
-         videotestsrc pattern=ball ! video/x-raw,width=64,height=64,framerate=25/1 ! c.secret_0 \
-         videotestsrc pattern=ball ! video/x-raw,width=32,height=32,framerate=10/1 ! c.secret_1 \
-         videotestsrc num-buffers=1 ! video/x-raw,width=64,height=64,framerate=25/1 ! c.secret_2 \
-         filesrc location={} ! pngdec ! c.secret_3",
-        png.display()
-    );
-    gst::parse::launch(&line).unwrap().downcast().unwrap()
-}
-
-/// Waits for a message and panics on an error.
-fn wait_for(pipeline: &gst::Pipeline, wanted: gst::MessageType) {
-    let types = [wanted, gst::MessageType::Error];
-    let bus = pipeline.bus().unwrap();
-    let found = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &types);
-    let found = found.unwrap_or_else(|| panic!("no {wanted:?}"));
-    assert_eq!(found.type_(), wanted, "{found:?}");
-}
-
-fn position(pipeline: &gst::Pipeline) -> Option<gst::ClockTime> {
-    let sample: gst::Sample = pipeline.by_name("sink").unwrap().property("last-sample");
-    sample.buffer().unwrap().pts()
-}
-
-/// Plays three frames from there.
-fn seek(pipeline: &gst::Pipeline, milliseconds: u64) {
-    let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
-    let start = gst::ClockTime::from_mseconds(milliseconds);
-    let stop = start + gst::ClockTime::from_mseconds(120);
-    pipeline.seek(1.0, flags, gst::SeekType::Set, start, gst::SeekType::Set, stop).unwrap();
-    wait_for(pipeline, gst::MessageType::AsyncDone);
-    assert_eq!(position(pipeline), Some(gst::ClockTime::from_mseconds(milliseconds)));
-}
-
-#[test]
-fn a_flushing_seek_gives_frames_from_the_new_position() {
-    let folder = tempfile::tempdir().unwrap();
-    for behind in ["identity", "invmihreveal output=preview"] {
-        let pipeline = seekable(behind, folder.path());
-        pipeline.set_state(gst::State::Paused).unwrap();
-        wait_for(&pipeline, gst::MessageType::AsyncDone);
-        assert_eq!(position(&pipeline), Some(gst::ClockTime::ZERO));
-        let mut query = gst::query::Seeking::new(gst::Format::Time);
-        assert!(pipeline.query(&mut query) && query.result().0);
-        seek(&pipeline, 2000);
-        seek(&pipeline, 1000);
-        seek(&pipeline, 3800);
-        pipeline.set_state(gst::State::Playing).unwrap();
-        wait_for(&pipeline, gst::MessageType::Eos);
-        assert_eq!(position(&pipeline), Some(gst::ClockTime::from_mseconds(3880)));
-        // From the end back.
-        seek(&pipeline, 400);
-        wait_for(&pipeline, gst::MessageType::Eos);
-        pipeline.set_state(gst::State::Null).unwrap();
     }
 }

@@ -19,6 +19,8 @@ pub struct Cover {
     pub info: VideoInfo,
     pub segment: gst::Segment,
     pub time: gst::Signed<gst::ClockTime>,
+    /// How many flushes were before it.
+    flushes: u32,
 }
 
 /// Covers in their order.
@@ -29,6 +31,7 @@ pub struct Covers {
     format: Option<(gst::Caps, VideoInfo)>,
     /// Whether a frame came since the start or the last flush.
     begun: bool,
+    flushes: u32,
 }
 
 impl Covers {
@@ -47,6 +50,12 @@ impl Covers {
     pub fn flush(&mut self) {
         self.queue.clear();
         self.begun = false;
+        self.flushes += 1;
+    }
+
+    /// Whether no flush came after a cover.
+    pub fn is_current(&self, cover: &Cover) -> bool {
+        cover.flushes == self.flushes
     }
 
     pub fn is_empty(&self) -> bool {
@@ -76,9 +85,11 @@ impl Covers {
         }
     }
 
-    /// Lets a cover wait again, before all others.
+    /// Lets a cover wait again, before all others, unless it was flushed.
     pub fn put_back(&mut self, cover: Cover) {
-        self.queue.push_front(cover);
+        if self.is_current(&cover) {
+            self.queue.push_front(cover);
+        }
     }
 
     /// Takes the pad's next cover to let it wait, as far as there is room; false if none was taken.
@@ -104,7 +115,7 @@ impl Covers {
         let time = running_time(pad, &buffer, !self.begun)?;
         self.begun = true;
         let segment = pad.segment();
-        Ok(Some(Cover { buffer, caps, info, segment, time }))
+        Ok(Some(Cover { buffer, caps, info, segment, time, flushes: self.flushes }))
     }
 }
 

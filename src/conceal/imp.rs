@@ -32,7 +32,7 @@ pub struct InvMihConceal {
     pub(super) state: Mutex<State>,
     pub(super) stats: Mutex<Stats>,
     pub(super) wait: Mutex<Wait>,
-    /// Tags of the cover that go out before the next stego.
+    /// Tags of the cover that go out before its next stego, gap or end.
     pub(super) tags: Mutex<Vec<gst::Event>>,
     /// Whether the user was told that caps were refused.
     refused: AtomicBool,
@@ -100,17 +100,12 @@ impl ObjectImpl for InvMihConceal {
     fn constructed(&self) {
         self.parent_constructed();
         self.obj().add_pad(&self.cover_pad).expect("the first pad of its name");
-        let weak = self.downgrade();
-        self.cover_pad.connect_unlinked(move |_, _| {
-            if let Some(imp) = weak.upgrade() {
-                imp.wait_anew();
-            }
-        });
+        self.wait_anew_when_unlinked(self.cover_pad.upcast_ref());
         let weak = self.downgrade();
         // The base class sends the segment with a frame, and tags may not come before it.
-        self.obj().src_pad().add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+        self.obj().src_pad().add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             if let Some(imp) = weak.upgrade() {
-                imp.send_tags(pad.upcast_ref());
+                imp.send_tags();
             }
             gst::PadProbeReturn::Ok
         });
@@ -228,6 +223,7 @@ impl AggregatorImpl for InvMihConceal {
         let pad = gst::PadBuilder::<super::SecretPad>::from_template(template)
             .name(format!("secret_{number}"))
             .build();
+        self.wait_anew_when_unlinked(pad.upcast_ref());
         // SAFETY: the pad is a valid object, and this only marks its one reference: the base class
         // takes it over as it does a new pad's in C. Unmarked, it would stay and leak the pad.
         unsafe { glib::gobject_ffi::g_object_force_floating(pad.as_ptr().cast()) };
@@ -240,31 +236,16 @@ impl AggregatorImpl for InvMihConceal {
         event: gst::Event,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         if pad == &self.cover_pad && event.type_() == gst::EventType::Eos {
-            self.wait.lock().unwrap().cover_ended = true;
-            self.report_missing();
+            self.cover_ends();
         }
         self.parent_sink_event_pre_queue(pad, event)
     }
 
     fn sink_event(&self, pad: &gst_base::AggregatorPad, event: gst::Event) -> bool {
-        let taken = match (event.view(), pad.downcast_ref::<super::SecretPad>()) {
-            (gst::EventView::Caps(caps), Some(secret)) => secret.imp().set_caps(caps.caps()),
-            (gst::EventView::Caps(caps), None) => {
-                let taken = self.state.lock().unwrap().covers.set_caps(caps.caps());
-                self.announce_latency();
-                taken
-            }
-            (gst::EventView::Tag(_), None) => {
-                self.tags.lock().unwrap().push(event);
-                return true;
-            }
-            (gst::EventView::FlushStop(_), None) => {
-                self.flush_covers();
-                return self.parent_sink_event(pad, event);
-            }
-            _ => return self.parent_sink_event(pad, event),
-        };
-        taken.inspect_err(|error| gst::error!(CAT, obj = pad, "{error}: {event:?}")).is_ok()
+        match pad.downcast_ref() {
+            Some(secret) => self.secret_event(secret, event),
+            None => self.cover_event(event),
+        }
     }
 
     fn sink_query(&self, pad: &gst_base::AggregatorPad, query: &mut gst::QueryRef) -> bool {
@@ -313,7 +294,7 @@ impl AggregatorImpl for InvMihConceal {
     ) -> Result<(), gst::LoggableError> {
         // One is queued on the pad while a batch, or the frame that serves, is held.
         let held = match pad == &self.cover_pad {
-            true => self.settings.lock().unwrap().batch_size,
+            true => self.state.lock().unwrap().batch_size as u32,
             false => 1,
         };
         let info = query.get().0.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
@@ -335,16 +316,16 @@ impl AggregatorImpl for InvMihConceal {
             match self.next_step(late).map_err(|error| self.failed(error))? {
                 Step::Conceal(batch) => {
                     for stego in self.conceal(batch).map_err(|error| self.failed(error))? {
-                        self.send_format(&stego);
-                        self.finish_buffer(stego.buffer)?;
+                        self.send(stego)?;
                     }
                 }
-                Step::Gap(gap) => {
-                    let new_segment = self.send_format(&gap);
-                    self.send_gap(&gap, new_segment);
-                }
+                Step::Gap(gap) => self.send_gap(&gap),
                 Step::Wait => return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
-                Step::End => return Err(gst::FlowError::Eos),
+                Step::End => {
+                    self.send_last_tags();
+                    return Err(gst::FlowError::Eos);
+                }
+                Step::GiveUp => return Err(gst::FlowError::Error),
             }
             late = false;
         }
@@ -358,12 +339,6 @@ impl InvMihConceal {
             pads.into_iter().filter_map(|pad| pad.downcast().ok()).collect();
         secrets.sort_by_key(|pad| pad.imp().number());
         secrets
-    }
-
-    /// Forgets the covers that came before a flush.
-    fn flush_covers(&self) {
-        self.wait.lock().unwrap().cover_ended = false;
-        self.state.lock().unwrap().flush();
     }
 
     /// Whether a pad may be added now.

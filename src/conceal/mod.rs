@@ -33,8 +33,10 @@
 //! With a `batch-size`, other events of the cover's stream than caps, segments, gaps and its end may
 //! overtake the covers of a batch.
 //!
-//! A flushing seek goes to every source that can seek. A secret whose source cannot, or that has
-//! nothing at the new position, keeps its last frame.
+//! A flushing seek, in time only, goes to every source that can seek. A secret whose source cannot but
+//! has ended keeps its last frame, as one does that has nothing at the new position. While such a
+//! source goes on, the seek is refused with a warning: the flush would stop it for good. A source
+//! that refuses a seek though it said it can ends the stream with an error.
 //!
 //! The weights are read when the element goes to PAUSED. What happens to their files afterwards
 //! matters to the next start only: a file of another inode, size or time is read anew.
@@ -43,6 +45,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod covers;
+mod events;
 mod imp;
 mod output;
 mod pad;

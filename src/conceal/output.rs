@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use gst::prelude::*;
-use gst::subclass::prelude::*;
 use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
 
 use super::covers::Cover;
 use super::imp::InvMihConceal;
@@ -22,10 +22,10 @@ impl InvMihConceal {
         let timestamp = stego.buffer.pts();
         let segment = stego.segment.downcast_ref::<gst::ClockTime>();
         let structure = gst::Structure::builder("invmihconceal")
-            .field("timestamp", timestamp)
-            .field("stream-time", segment.and_then(|segment| segment.to_stream_time(timestamp)))
-            .field("running-time", segment.and_then(|segment| segment.to_running_time(timestamp)))
-            .field("duration", stego.buffer.duration())
+            .field_if_some("timestamp", timestamp)
+            .field_if_some("stream-time", segment.and_then(|own| own.to_stream_time(timestamp)))
+            .field_if_some("running-time", segment.and_then(|own| own.to_running_time(timestamp)))
+            .field_if_some("duration", stego.buffer.duration())
             .field("inference-time", nanoseconds(inference))
             .field("cover-psnr", psnr)
             .build();
@@ -49,14 +49,41 @@ impl InvMihConceal {
         let latency = {
             let state = self.state.lock().unwrap();
             let frame = state.covers.info().and_then(|info| frame_duration(info.fps()));
-            frame.unwrap_or_default() * state.batch_size as u64 + state.pass.announced()
+            let frames = frame.unwrap_or_default().saturating_mul(state.batch_size as u64);
+            frames.saturating_add(state.pass.announced())
         };
         self.obj().set_latency(latency, latency);
     }
 
+    /// Sends a stego on, unless a flush of the cover has overtaken it.
+    pub(super) fn send(&self, stego: Cover) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if !self.state.lock().unwrap().covers.is_current(&stego) {
+            return Ok(gst::FlowSuccess::Ok);
+        }
+        self.send_format(&stego);
+        self.finish_buffer(stego.buffer)
+    }
+
+    /// Sends a gap on, after its segment if that is new, and the cover's tags.
+    pub(super) fn send_gap(&self, gap: &Cover) {
+        let new_segment = self.send_format(gap);
+        let src_pad = self.obj().src_pad().clone();
+        let seqnum = self.cover_pad.sticky_event::<gst::event::Segment>(0);
+        let seqnum = seqnum.map(|segment| segment.seqnum());
+        if new_segment {
+            let segment = gst::event::Segment::builder(&gap.segment).seqnum_if_some(seqnum);
+            src_pad.push_event(segment.build());
+        }
+        self.send_tags();
+        if let Some(start) = gap.buffer.pts() {
+            let event = gst::event::Gap::builder(start).duration(gap.buffer.duration());
+            src_pad.push_event(event.seqnum_if_some(seqnum).build());
+        }
+    }
+
     /// Sends a cover's segment and caps if they are new; the base class keeps the segment until the
     /// next frame. Returns whether the segment is new.
-    pub(super) fn send_format(&self, cover: &Cover) -> bool {
+    fn send_format(&self, cover: &Cover) -> bool {
         let (segment, caps) = {
             let mut state = self.state.lock().unwrap();
             let old_segment = state.sent_segment.replace(cover.segment.clone());
@@ -70,24 +97,5 @@ impl InvMihConceal {
             self.obj().set_src_caps(&cover.caps);
         }
         segment
-    }
-
-    /// Sends the cover's tags on.
-    pub(super) fn send_tags(&self, src_pad: &gst::Pad) {
-        let tags = std::mem::take(&mut *self.tags.lock().unwrap());
-        for event in tags {
-            src_pad.push_event(event);
-        }
-    }
-
-    /// Sends a gap on, after its segment if that is new.
-    pub(super) fn send_gap(&self, gap: &Cover, new_segment: bool) {
-        if new_segment {
-            self.obj().src_pad().push_event(gst::event::Segment::new(&gap.segment));
-        }
-        if let Some(start) = gap.buffer.pts() {
-            let event = gst::event::Gap::builder(start).duration(gap.buffer.duration()).build();
-            self.obj().src_pad().push_event(event);
-        }
     }
 }

@@ -84,7 +84,8 @@ impl SecretPad {
         while let Some(buffer) = pad.peek_buffer() {
             let start = covers::running_time(pad.upcast_ref(), &buffer, !state.begun)?;
             let gap = covers::is_gap(&buffer);
-            let lasts = |duration| gap && start + gst::Signed::Positive(duration) > time;
+            let end = |duration| start.checked_add(gst::Signed::Positive(duration));
+            let lasts = |duration| gap && end(duration).is_none_or(|end| end > time);
             if state.begun && (start > time || buffer.duration().is_some_and(lasts)) {
                 return Ok(true);
             }
@@ -116,6 +117,12 @@ impl SecretPad {
     pub fn has_frame(&self) -> bool {
         let state = self.state.lock().unwrap();
         state.current.is_some() && (state.begun || self.obj().is_eos())
+    }
+
+    /// Whether a frame was taken and the source has ended: then that frame serves after a flush.
+    pub fn keeps_its_frame(&self) -> bool {
+        let ended = self.obj().sticky_event::<gst::event::Eos>(0).is_some();
+        ended && self.state.lock().unwrap().current.is_some()
     }
 
     /// The current frame, stretched to a cover's size; none before the first.

@@ -34,6 +34,8 @@ pub struct State {
     /// What the source pad has sent.
     pub sent_caps: Option<gst::Caps>,
     pub sent_segment: Option<gst::Segment>,
+    /// The last flushing seek, which comes once from each sink.
+    pub sought: Option<gst::Seqnum>,
 }
 
 /// A cover with what is hidden in it.
@@ -51,6 +53,8 @@ pub enum Step {
     Gap(Box<Cover>),
     Wait,
     End,
+    /// Pads are missing after the cover's end, and the user was told.
+    GiveUp,
 }
 
 impl State {
@@ -94,6 +98,8 @@ impl InvMihConceal {
                     Step::Conceal(self.take_batch())
                 } else if !batched && self.cover_ended() {
                     Step::End
+                } else if self.gave_up() {
+                    Step::GiveUp
                 } else {
                     Step::Wait
                 });
@@ -109,7 +115,9 @@ impl InvMihConceal {
                 return Ok(Step::Wait);
             };
             let mut state = self.state.lock().unwrap();
-            state.batch.push(paired);
+            if state.covers.is_current(&paired.cover) {
+                state.batch.push(paired);
+            }
             if state.batch.len() >= state.batch_size {
                 return Ok(Step::Conceal(std::mem::take(&mut state.batch)));
             }
@@ -155,8 +163,9 @@ impl InvMihConceal {
         state.covers.next(&self.cover_pad)
     }
 
-    /// The running time of the next cover, if all secrets have a frame that could serve it: how long
-    /// later ones are waited for depends on the latency. Nothing is waited for after the last cover.
+    /// The running time of the next cover less that of a pass, if all secrets have a frame that could
+    /// serve it: to this the base class adds the latency, so that there is time for the pass. Nothing
+    /// is waited for after the last cover.
     pub(super) fn next_deadline(&self) -> Option<gst::ClockTime> {
         if !self.missing().is_empty() {
             return None;
@@ -167,7 +176,9 @@ impl InvMihConceal {
             return None;
         }
         match state.covers.next_time(&self.cover_pad).ok()? {
-            Some(time) => Some(time.positive().unwrap_or(gst::ClockTime::ZERO)),
+            Some(time) => {
+                Some(time.positive().unwrap_or_default().saturating_sub(state.pass.announced()))
+            }
             None => self.cover_pad.is_eos().then_some(gst::ClockTime::ZERO),
         }
     }

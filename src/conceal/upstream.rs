@@ -3,6 +3,7 @@
 //! seeks are for all sources.
 
 use gst::prelude::*;
+use gst::subclass::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::imp::InvMihConceal;
@@ -12,10 +13,13 @@ impl InvMihConceal {
         match event.view() {
             // A cover that its decoder skips is a stego less.
             gst::EventView::Qos(_) => true,
-            // The caps are the cover's.
-            gst::EventView::Reconfigure(_) => self.cover_pad.push_event(event),
+            // The caps and what is to be seen are the cover's.
+            gst::EventView::Reconfigure(_) | gst::EventView::Navigation(_) => {
+                self.cover_pad.push_event(event)
+            }
             gst::EventView::Seek(seek) if seek.get().1.contains(gst::SeekFlags::FLUSH) => {
-                self.seek(event)
+                let format = seek.get().3.format();
+                format == gst::Format::Time && self.seek(event)
             }
             _ => self.parent_src_event(event),
         }
@@ -25,12 +29,27 @@ impl InvMihConceal {
     /// secrets whose source cannot seek, a still for example, are flushed here, and their last frames
     /// serve on.
     fn seek(&self, seek: gst::Event) -> bool {
+        let seqnum = seek.seqnum();
+        if self.state.lock().unwrap().sought == Some(seqnum) {
+            return true;
+        }
         if !can_seek(&self.cover_pad) {
             return false;
         }
         let mut fixed = self.secret_pads();
         fixed.retain(|pad| !can_seek(pad));
-        let seqnum = seek.seqnum();
+        if let Some(pad) = fixed.iter().find(|pad| !pad.imp().keeps_its_frame()) {
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::Seek,
+                (
+                    "no seek: the source of {} cannot seek, and its last frame has not come yet",
+                    pad.name()
+                )
+            );
+            return false;
+        }
+        self.state.lock().unwrap().sought = Some(seqnum);
         // The base class would send the seek to them, and stop for good when it fails.
         let kept: Vec<_> = fixed.iter().filter_map(|pad| keep_from(&pad.peer()?, seqnum)).collect();
         let sought = self.parent_src_event(seek);
@@ -39,6 +58,13 @@ impl InvMihConceal {
         }
         if sought {
             fixed.iter().for_each(|pad| flush(pad, seqnum));
+        } else {
+            // The base class has stopped.
+            gst::element_imp_error!(
+                self,
+                gst::ResourceError::Seek,
+                ("a source of the cover or of a secret refused to seek")
+            );
         }
         sought
     }

@@ -15,7 +15,9 @@ pub struct Wait {
     needed: Option<usize>,
     timer: Option<gst::SingleShotClockId>,
     overdue: bool,
-    pub cover_ended: bool,
+    cover_ended: bool,
+    /// Whether the error after the last cover was posted.
+    gave_up: bool,
 }
 
 impl InvMihConceal {
@@ -23,6 +25,16 @@ impl InvMihConceal {
     pub(super) fn start_waiting(&self, needed: usize) {
         *self.wait.lock().unwrap() = Wait { needed: Some(needed), ..Wait::default() };
         self.wait_anew();
+    }
+
+    /// Waits anew whenever a pad is unlinked.
+    pub(super) fn wait_anew_when_unlinked(&self, pad: &gst::Pad) {
+        let weak = self.downgrade();
+        pad.connect_unlinked(move |_, _| {
+            if let Some(imp) = weak.upgrade() {
+                imp.wait_anew();
+            }
+        });
     }
 
     /// Gives the user time again, if the element is started: a pad has gone.
@@ -34,10 +46,9 @@ impl InvMihConceal {
         let clock = gst::SystemClock::obtain();
         let timer = clock.new_single_shot_id(clock.time() + PATIENCE);
         let weak = self.downgrade();
-        let armed = timer.wait_async(move |_, _, _| {
+        let armed = timer.wait_async(move |_, _, timer| {
             if let Some(imp) = weak.upgrade() {
-                imp.wait.lock().unwrap().overdue = true;
-                imp.report_missing();
+                imp.timed_out(timer);
             }
         });
         if let Err(error) = armed {
@@ -47,6 +58,35 @@ impl InvMihConceal {
         if let Some(old) = wait.timer.replace(timer) {
             old.unschedule();
         }
+    }
+
+    /// The user had time enough, unless it was given anew in the meantime.
+    fn timed_out(&self, timer: &gst::ClockId) {
+        {
+            let mut wait = self.wait.lock().unwrap();
+            if wait.timer.as_deref() != Some(timer) {
+                return;
+            }
+            wait.overdue = true;
+        }
+        self.report_missing();
+    }
+
+    /// No cover comes any more: what is missing now is an error.
+    pub(super) fn cover_ends(&self) {
+        self.wait.lock().unwrap().cover_ended = true;
+        self.report_missing();
+    }
+
+    /// More covers may come.
+    pub(super) fn cover_comes(&self) {
+        let mut wait = self.wait.lock().unwrap();
+        (wait.cover_ended, wait.gave_up) = (false, false);
+    }
+
+    /// Whether an error has said what is missing.
+    pub(super) fn gave_up(&self) -> bool {
+        self.wait.lock().unwrap().gave_up
     }
 
     pub(super) fn stop_waiting(&self) {
@@ -101,6 +141,7 @@ impl InvMihConceal {
         }
         let text = texts.join("; ");
         if cover_ended {
+            self.wait.lock().unwrap().gave_up = true;
             gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{text}"));
         } else {
             gst::element_imp_warning!(self, gst::ResourceError::NotFound, ("{text}"));

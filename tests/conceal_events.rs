@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Tags, gaps and other events that come to `invmihconceal`.
+
+mod common;
+
+use common::conceal::{Conceal, secrets};
+use common::{buffer, info, picture};
+use gst::prelude::*;
+use gst_check::Harness;
+use gst_video::VideoFormat;
+
+const SIZE: (usize, usize) = (24, 16);
+
+/// With a frame and the end of each secret.
+fn with_stills() -> Conceal {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut conceal = Conceal::new(&format, &format);
+    conceal.push_stills(&secrets(SIZE, 10), &format);
+    conceal
+}
+
+fn cover(start: u64) -> gst::Buffer {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    buffer(&picture(SIZE.0, SIZE.1, 1), &format, start)
+}
+
+fn gap(start: u64) -> gst::Event {
+    let gap = gst::event::Gap::builder(gst::ClockTime::from_mseconds(start));
+    gap.duration(gst::ClockTime::from_mseconds(40)).build()
+}
+
+fn tag(title: &str) -> gst::Event {
+    let mut tags = gst::TagList::new();
+    tags.make_mut().add::<gst::tags::Title>(&title, gst::TagMergeMode::Append);
+    gst::event::Tag::new(tags)
+}
+
+fn events(harness: &mut Harness) -> Vec<gst::Event> {
+    std::iter::from_fn(|| harness.try_pull_event()).collect()
+}
+
+fn titles(events: &[gst::Event]) -> Vec<String> {
+    let titles = events.iter().filter_map(|event| match event.view() {
+        gst::EventView::Tag(tag) => tag.tag().get::<gst::tags::Title>(),
+        _ => None,
+    });
+    titles.map(|title| title.get().to_string()).collect()
+}
+
+/// Where the first event of a type is.
+fn place(events: &[gst::Event], wanted: gst::EventType) -> usize {
+    events.iter().position(|event| event.type_() == wanted).unwrap()
+}
+
+#[test]
+fn the_covers_tags_come_before_its_stego_and_those_of_secrets_go_nowhere() {
+    let mut conceal = with_stills();
+    conceal.secrets[0].push_event(tag("secret"));
+    conceal.cover.push_event(tag("cover"));
+    conceal.push_and_pull(cover(0));
+    let events = events(&mut conceal.cover);
+    assert!(place(&events, gst::EventType::Segment) < place(&events, gst::EventType::Tag));
+    assert_eq!(titles(&events), ["cover"]);
+}
+
+#[test]
+fn tags_after_the_last_cover_come_before_the_end() {
+    let mut conceal = with_stills();
+    conceal.push_and_pull(cover(0));
+    conceal.cover.push_event(tag("first"));
+    conceal.cover.push_event(tag("second"));
+    conceal.cover.push_event(gst::event::Eos::new());
+    assert_eq!(conceal.cover.pull_until_eos().unwrap(), None);
+    let events = events(&mut conceal.cover);
+    assert!(place(&events, gst::EventType::Tag) < place(&events, gst::EventType::Eos));
+    assert_eq!(titles(&events), ["first", "second"]);
+}
+
+#[test]
+fn tags_come_before_a_gap_and_outlast_a_flush() {
+    let mut conceal = with_stills();
+    conceal.cover.push_event(tag("before"));
+    conceal.cover.push_event(gap(0));
+    conceal.push_and_pull(cover(40));
+    let made = events(&mut conceal.cover);
+    assert!(place(&made, gst::EventType::Segment) < place(&made, gst::EventType::Tag));
+    assert!(place(&made, gst::EventType::Tag) < place(&made, gst::EventType::Gap));
+    conceal.cover.push_event(tag("after"));
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    conceal.cover.push_event(gst::event::FlushStart::new());
+    conceal.cover.push_event(gst::event::FlushStop::new(true));
+    conceal.cover.push_event(gst::event::Segment::new(&segment));
+    conceal.push_and_pull(cover(0));
+    assert_eq!(titles(&events(&mut conceal.cover)), ["after"]);
+}
+
+#[test]
+fn tags_end_with_their_stream() {
+    let mut conceal = with_stills();
+    conceal.cover.push_event(tag("sent"));
+    conceal.push_and_pull(cover(0));
+    conceal.cover.push_event(tag("too late"));
+    events(&mut conceal.cover);
+    conceal.cover.push_event(gst::event::StreamStart::new("another"));
+    conceal.push_and_pull(cover(40));
+    let made = events(&mut conceal.cover);
+    assert!(titles(&made).is_empty(), "{made:?}");
+    assert!(place(&made, gst::EventType::StreamStart) < place(&made, gst::EventType::Segment));
+    let sink = conceal.cover.sinkpad().unwrap();
+    assert!(sink.sticky_event::<gst::event::Tag>(0).is_none());
+    assert_eq!(sink.stream_id().unwrap(), "another");
+}
+
+#[test]
+fn other_events_go_on_from_the_cover_alone() {
+    let sent = || {
+        let custom = gst::Structure::new_empty("custom");
+        [
+            gst::event::CustomDownstreamOob::new(custom.clone()),
+            gst::event::StreamGroupDone::new(gst::GroupId::next()),
+            gst::event::SegmentDone::new(gst::ClockTime::ZERO),
+            gst::event::CustomDownstream::new(custom),
+        ]
+    };
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut conceal = Conceal::new(&format, &format);
+    for secret in &mut conceal.secrets {
+        for event in sent() {
+            secret.push_event(event);
+        }
+    }
+    conceal.push_stills(&secrets(SIZE, 10), &format);
+    conceal.push_and_pull(cover(0));
+    for event in sent() {
+        conceal.cover.push_event(event);
+    }
+    conceal.push_and_pull(cover(40));
+    let made = events(&mut conceal.cover);
+    for event in sent() {
+        let count = made.iter().filter(|made| made.type_() == event.type_()).count();
+        assert_eq!(count, 1, "{event:?} in {made:#?}");
+    }
+}
+
+#[test]
+fn a_gap_in_the_cover_stays_a_gap() {
+    let mut conceal = with_stills();
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    let segment = gst::event::Segment::new(&segment);
+    for harness in conceal.secrets.iter_mut().chain([&mut conceal.cover]) {
+        harness.push_event(segment.clone());
+    }
+    conceal.push_and_pull(cover(0));
+    conceal.cover.push_event(gap(40));
+    conceal.push_and_pull(cover(80));
+    let events = events(&mut conceal.cover);
+    let gaps = events.iter().filter_map(|event| match event.view() {
+        gst::EventView::Gap(gap) => Some((gap.get().0, event.seqnum())),
+        _ => None,
+    });
+    let expected = (gst::ClockTime::from_mseconds(40), segment.seqnum());
+    assert_eq!(gaps.collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
+fn a_gap_before_the_first_frame_follows_its_segment() {
+    let mut conceal = with_stills();
+    conceal.cover.push_event(gap(0));
+    conceal.push_and_pull(cover(40));
+    let events = events(&mut conceal.cover);
+    let segment = place(&events, gst::EventType::Segment);
+    assert!(place(&events, gst::EventType::Caps) < segment);
+    assert!(segment < place(&events, gst::EventType::Gap));
+}
