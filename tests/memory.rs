@@ -32,6 +32,7 @@ fn one_frame(element: &str, (width, height): (u32, u32)) -> gst::Pipeline {
 }
 
 #[test]
+#[ignore = "the limit can also hit allocations that abort: by hand, with RUST_BACKTRACE=0"]
 fn a_frame_too_large_for_the_memory_is_an_error_and_the_next_goes_on() {
     init();
     tch::set_num_threads(1);
