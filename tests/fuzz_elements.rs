@@ -238,12 +238,7 @@ proptest! {
     #[test]
     fn conceal_gives_a_frame_or_a_reason(cover in stream(), secret in stream()) {
         let _loaded = &*MODEL;
-        let element = gst::ElementFactory::make("invmihconceal").build().unwrap();
-        let bus = bus(&element);
-        let mut harness = Harness::with_element(&element, Some("sink"), Some("src"));
-        let mut others: Vec<_> = (0..SECRETS)
-            .map(|u| Harness::with_element(&element, Some(&format!("secret_{u}")), None))
-            .collect();
+        let (bus, mut harness, mut others) = conceal();
         harness.play();
         others.iter_mut().for_each(Harness::play);
         let format = info(VideoFormat::Rgb, 8, 8, 25);
@@ -263,12 +258,7 @@ proptest! {
     #[test]
     fn conceal_takes_frames_and_gaps_at_any_time(cover in times(), secret in times()) {
         let _loaded = &*MODEL;
-        let element = gst::ElementFactory::make("invmihconceal").build().unwrap();
-        let bus = bus(&element);
-        let mut harness = Harness::with_element(&element, Some("sink"), Some("src"));
-        let mut others: Vec<_> = (0..SECRETS)
-            .map(|u| Harness::with_element(&element, Some(&format!("secret_{u}")), None))
-            .collect();
+        let (bus, mut harness, mut others) = conceal();
         for harness in others.iter_mut().chain([&mut harness]) {
             harness.set_live(false);
             harness.play();
@@ -279,6 +269,14 @@ proptest! {
             check_frames(&mut harness, 1);
         }
     }
+}
+
+/// A conceal's bus, and a harness for its cover and each secret.
+fn conceal() -> (gst::Bus, Harness, Vec<Harness>) {
+    let element = gst::ElementFactory::make("invmihconceal").build().unwrap();
+    let cover = Harness::with_element(&element, Some("sink"), Some("src"));
+    let secret = |u| Harness::with_element(&element, Some(&format!("secret_{u}")), None);
+    (bus(&element), cover, (0..SECRETS).map(secret).collect())
 }
 
 /// Waits for the end of the stream; false if an error comes before it.
