@@ -37,6 +37,8 @@ fn config(stage: Stage, out: &Path) -> Config {
         shape: Shape::Cosine,
         batch: 1,
         stride: 4,
+        noise_shaping: true,
+        own_hiding: false,
         patch: 24,
         weights: Preset::Shipped.weights(Stage::Joint, None),
         device: Device::Cpu,

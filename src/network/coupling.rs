@@ -88,7 +88,7 @@ impl InvBlocks {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use tch::nn::VarStore;
     use tch::{Device, Kind};

@@ -6,7 +6,9 @@ use tch::nn;
 
 use super::coupling::{InvBlockConfig, InvBlocks};
 use super::decomposition::Decomposition;
+use super::noise_shaping::NoiseShaper;
 use super::precision::Precision;
+use super::quantisation::quantise;
 
 /// Channels of the Haar bands of an RGB picture.
 const BANDS: i64 = 12;
@@ -16,6 +18,8 @@ const BANDS: i64 = 12;
 pub struct Hiding {
     wavelet: Decomposition,
     blocks: InvBlocks,
+    /// How its stegos are rounded, if not to the nearest.
+    pub shaper: Option<NoiseShaper>,
 }
 
 impl Hiding {
@@ -25,6 +29,7 @@ impl Hiding {
         Self {
             wavelet: Decomposition::haar(path.device()),
             blocks: InvBlocks::new(path, blocks, config),
+            shaper: None,
         }
     }
 
@@ -34,6 +39,14 @@ impl Hiding {
         let (cover, mosaic) = (self.wavelet.forward(cover), self.wavelet.forward(mosaic));
         let (stego, _r) = self.blocks.forward(&cover, &mosaic, precision);
         self.wavelet.inverse(&stego)
+    }
+
+    /// The stego B×3×H×W as an 8-bit file holds it, in [0, 1].
+    pub fn quantise(&self, stego: &Tensor) -> Tensor {
+        match &self.shaper {
+            Some(shaper) => shaper.quantise(stego),
+            None => quantise(stego),
+        }
     }
 
     /// Stego B×3×H×W in [0, 1] to the mosaic B×3×H×W, with z = 0 in place of r.

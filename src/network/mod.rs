@@ -12,6 +12,7 @@ pub mod hiding;
 pub mod location;
 mod model;
 pub mod mosaic;
+pub mod noise_shaping;
 pub mod passphrase;
 mod precision;
 pub mod quantisation;

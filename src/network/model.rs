@@ -111,27 +111,29 @@ impl Model {
         device: Device,
         precision: Precision,
     ) -> Result<Self, Error> {
-        let hiding = WeightsFile::open(&paths.hiding)?;
-        if !matches!(hiding.header.module, Module::Hiding(tuned) if tuned.is_none_or(|own| own == grid))
+        let file = WeightsFile::open(&paths.hiding)?;
+        if !matches!(file.header.module, Module::Hiding(tuned) if tuned.is_none_or(|own| own == grid))
         {
             return Err(Error::WeightsContent {
                 path: paths.hiding.clone(),
-                reason: format!("it holds {}, expected hiding for {grid}", hiding.header.module),
+                reason: format!("it holds {}, expected hiding for {grid}", file.header.module),
             });
         }
         let rescaling = WeightsFile::open_as(&paths.rescaling, Module::Rescaling(grid))?;
         let multiplications = Multiplications {
-            hiding: multiplications(&hiding),
+            hiding: multiplications(&file),
             rescaling: multiplications(&rescaling),
         };
+        let mut hiding = restored(&file, device, precision, |path| {
+            Hiding::new(path, file.header.blocks, file.header.clamp)
+        })?;
+        hiding.shaper = file.shaper(device)?;
         Ok(Self {
             grid,
             device,
             precision,
             multiplications,
-            hiding: restored(&hiding, device, precision, |path| {
-                Hiding::new(path, hiding.header.blocks, hiding.header.clamp)
-            })?,
+            hiding,
             rescaling: restored(&rescaling, device, precision, |path| {
                 Rescaling::new(path, grid, rescaling.header.blocks, rescaling.header.clamp)
             })?,
@@ -216,7 +218,7 @@ impl Model {
             let mosaics = pairs.iter().map(|(_, mosaic)| mosaic.tensor.shallow_clone()).collect();
             let (stegos, mosaics) = (joined(covers), joined(mosaics));
             let hidden = self.hiding.conceal(&area.of(&stegos), &mosaics, self.precision);
-            area.of(&stegos).copy_(&hidden);
+            area.of(&stegos).copy_(&self.hiding.quantise(&hidden));
             let numbers = 0..pairs.len() as i64;
             numbers.map(|number| Frame::from_tensor(&stegos.narrow(0, number, 1))).collect()
         })

@@ -6,8 +6,13 @@ use tch::Tensor;
 /// Clamps to [0, 1] and rounds to 1/255. The gradient passes straight through the rounding, not
 /// through the clamping: what lies outside is lost to the file.
 pub fn quantise(picture: &Tensor) -> Tensor {
+    straight_through(picture, |levels| levels.round())
+}
+
+/// Clamps to [0, 1] and rounds levels of 0 to 255 in some way, as if it were not for the gradient.
+pub(super) fn straight_through(picture: &Tensor, round: impl Fn(Tensor) -> Tensor) -> Tensor {
     let clamped = picture.clamp(0.0, 1.0);
-    let rounded = (clamped.detach() * 255.0).round() / 255.0;
+    let rounded = round(clamped.detach() * 255.0) / 255.0;
     &clamped + (rounded - clamped.detach())
 }
 

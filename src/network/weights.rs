@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Device, Kind, Tensor};
 
+use super::noise_shaping::NoiseShaper;
 use super::{Error, Grid};
 
 /// The version of the format written and read here.
 const FORMAT: &str = "1";
+
+/// The tensor of a hiding module that its stegos are rounded by.
+pub const SENSITIVITY: &str = "rounding.sensitivity";
 
 /// More InvBlocks than any training here makes.
 pub const MOST_BLOCKS: usize = 64;
@@ -132,7 +136,8 @@ impl Header {
 
 /// A weights file read into memory, its header checked.
 pub struct WeightsFile {
-    path: PathBuf,
+    /// Where it was read.
+    pub path: PathBuf,
     bytes: Vec<u8>,
     /// What the file says of itself.
     pub header: Header,
@@ -181,7 +186,7 @@ impl WeightsFile {
     /// or not finite.
     pub fn copy_to(&self, variables: &HashMap<String, Tensor>) -> Result<(), Error> {
         let tensors = self.tensors()?;
-        for (name, view) in tensors.iter() {
+        for (name, view) in tensors.iter().filter(|(name, _)| *name != SENSITIVITY) {
             let variable = variables
                 .get(name)
                 .ok_or_else(|| self.reject(format!("the module has no tensor '{name}'")))?;
@@ -196,6 +201,20 @@ impl WeightsFile {
             tch::no_grad(|| variable.shallow_clone().f_copy_(&tensor))?;
         }
         Ok(())
+    }
+
+    /// How stegos are rounded, where a hiding module says so.
+    ///
+    /// # Errors
+    /// [`Error::WeightsContent`] for a tensor that is no sensitivity.
+    pub fn shaper(&self, device: Device) -> Result<Option<NoiseShaper>, Error> {
+        let tensors = self.tensors()?;
+        let Ok(view) = tensors.tensor(SENSITIVITY) else {
+            return Ok(None);
+        };
+        let shaper = NoiseShaper::new(&self.tensor(SENSITIVITY, &view)?, device);
+        let reason = || format!("tensor '{SENSITIVITY}' is no positive 12×12 matrix");
+        Ok(Some(shaper.ok_or_else(|| self.reject(reason()))?))
     }
 
     /// Fails unless the file has all of a module's variables.

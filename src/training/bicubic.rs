@@ -32,7 +32,8 @@ impl BicubicModel {
         let file = WeightsFile::open_as(&folder.join(module.file_name()), module)?;
         caught(|| {
             let mut store = VarStore::new(device);
-            let hiding = Hiding::new(&store.root(), file.header.blocks, file.header.clamp);
+            let mut hiding = Hiding::new(&store.root(), file.header.blocks, file.header.clamp);
+            hiding.shaper = file.shaper(device)?;
             file.check_complete(&store.variables())?;
             file.copy_to(&store.variables())?;
             store.freeze();
@@ -57,7 +58,9 @@ impl BicubicModel {
             let mosaic = splice(&bicubic_tiles(&Tensor::cat(&tensors, 0), self.grid), self.grid)
                 .clamp(0.0, 1.0);
             let cover = cover.to_tensor(self.device);
-            let stego = no_grad(|| self.hiding.conceal(&cover, &mosaic, self.precision));
+            let stego = no_grad(|| {
+                self.hiding.quantise(&self.hiding.conceal(&cover, &mosaic, self.precision))
+            });
             Ok(Frame::from_tensor(&stego)?)
         })
     }

@@ -107,6 +107,9 @@ pub enum Error {
         /// What must divide the patch.
         step: i64,
     },
+    /// A hiding module of its own for several grids at once.
+    #[error("{0} grids cannot share one hiding module of their own: give --own-hiding one --grid")]
+    OwnHiding(usize),
     /// More InvBlocks in the weights to go on from than asked for.
     #[error("'{path}' has {found} InvBlocks, {asked} asked for: a module can grow, not shrink")]
     Blocks {

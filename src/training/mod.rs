@@ -24,6 +24,7 @@ pub mod published;
 pub mod report;
 pub mod run;
 pub mod schedule;
+pub mod sensitivity;
 pub mod sheet;
 pub mod speed;
 pub mod state;

@@ -10,8 +10,9 @@ use tch::{Device, Tensor};
 use super::Error;
 use crate::network::Grid;
 use crate::network::hiding::Hiding;
+use crate::network::noise_shaping::NoiseShaper;
 use crate::network::rescaling::Rescaling;
-use crate::network::weights::{Header, Module, WeightsFile, save};
+use crate::network::weights::{Header, Module, SENSITIVITY, WeightsFile, save};
 
 /// The authors' bounds of ρ.
 const HIDING_CLAMP: f64 = 2.0;
@@ -41,10 +42,19 @@ fn has_weights(folder: &Path) -> Result<bool, Error> {
     Ok(paths.any(|path| path.extension().is_some_and(|e| e == "safetensors")))
 }
 
-/// The first file of a module in some folders.
-fn first_with(module: Module, folders: &[PathBuf]) -> Option<PathBuf> {
-    let mut paths = folders.iter().map(|folder| folder.join(module.file_name()));
-    paths.find(|path| path.is_file())
+/// The first file of a module in some folders. A hiding module for one grid starts from its own or
+/// from the one for all.
+fn first_with(module: Module, folders: &[PathBuf]) -> Result<Option<WeightsFile>, Error> {
+    let sources = match module {
+        Module::Hiding(Some(_)) => vec![module, Module::Hiding(None)],
+        _ => vec![module],
+    };
+    let files = folders.iter().flat_map(|folder| {
+        sources.iter().map(move |&source| (folder.join(source.file_name()), source))
+    });
+    let mut found = files.filter(|(path, _)| path.is_file());
+    let file = found.next().map(|(path, source)| WeightsFile::open_as(&path, source));
+    Ok(file.transpose()?)
 }
 
 /// InvBlocks of each module.
@@ -68,8 +78,13 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// Fresh modules: hiding if asked for, rescaling for these grids.
-    pub fn new(hiding: bool, grids: &[Grid], blocks: Blocks, device: Device) -> Self {
+    /// Fresh modules: hiding for all grids or for one if asked for, rescaling for these grids.
+    pub fn new(
+        hiding: Option<Option<Grid>>,
+        grids: &[Grid],
+        blocks: Blocks,
+        device: Device,
+    ) -> Self {
         let store = VarStore::new(device);
         let root = store.root();
         let mut headers = Vec::new();
@@ -77,8 +92,8 @@ impl Modules {
             headers.push(Header { module, blocks, clamp });
             &root / module.name()
         };
-        let hiding = hiding.then(|| {
-            let path = declare(Module::Hiding(None), blocks.hiding, HIDING_CLAMP);
+        let hiding = hiding.map(|own| {
+            let path = declare(Module::Hiding(own), blocks.hiding, HIDING_CLAMP);
             Hiding::new(&path, blocks.hiding, HIDING_CLAMP)
         });
         let rescaling = grids
@@ -99,10 +114,9 @@ impl Modules {
     pub fn add_frozen(&mut self, grids: &[Grid], folders: &[PathBuf]) -> Result<(), Error> {
         for &grid in grids {
             let module = Module::Rescaling(grid);
-            let Some(path) = first_with(module, folders) else {
+            let Some(file) = first_with(module, folders)? else {
                 continue;
             };
-            let file = WeightsFile::open_as(&path, module)?;
             let store = VarStore::new(self.store.device());
             let Header { blocks, clamp, .. } = file.header;
             self.rescaling.push((grid, Rescaling::new(&store.root(), grid, blocks, clamp)));
@@ -119,10 +133,10 @@ impl Modules {
     /// [`Error::Clamp`].
     pub fn resume(&self, folders: &[PathBuf]) -> Result<(), Error> {
         for header in &self.headers {
-            let Some(path) = first_with(header.module, folders) else {
+            let Some(file) = first_with(header.module, folders)? else {
                 continue;
             };
-            let file = WeightsFile::open_as(&path, header.module)?;
+            let path = file.path.clone();
             let (found, asked) = (file.header.blocks, header.blocks);
             if found > asked {
                 return Err(Error::Blocks { path, found, asked });
@@ -136,13 +150,30 @@ impl Modules {
         Ok(())
     }
 
+    /// Has the hiding module's stegos rounded for a reveal of this sensitivity, to the nearest if
+    /// it is none.
+    pub fn shape_noise(&mut self, sensitivity: &Tensor) {
+        if let Some(hiding) = &mut self.hiding {
+            hiding.shaper = NoiseShaper::new(sensitivity, self.store.device());
+        }
+    }
+
+    /// What the hiding module's stegos are rounded for.
+    pub fn sensitivity(&self) -> Option<&Tensor> {
+        self.hiding.as_ref()?.shaper.as_ref().map(NoiseShaper::sensitivity)
+    }
+
     /// Writes one file a module from the store's variables or their averages.
     ///
     /// # Errors
     /// [`Error::Network`], a full disk for example.
     pub fn save(&self, folder: &Path, variables: &HashMap<String, Tensor>) -> Result<(), Error> {
         for &header in &self.headers {
-            save(folder, header, &variables_of(header.module, variables))?;
+            let mut tensors = variables_of(header.module, variables);
+            if let (Module::Hiding(_), Some(sensitivity)) = (header.module, self.sensitivity()) {
+                tensors.insert(SENSITIVITY.into(), sensitivity.shallow_clone());
+            }
+            save(folder, header, &tensors)?;
         }
         Ok(())
     }

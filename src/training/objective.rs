@@ -9,6 +9,7 @@ use super::dataset::Photographs;
 use super::losses::{Passage, Weights, bicubic_tiles, psnr};
 use super::modules::Modules;
 use super::run::{Config, Stage};
+use super::sensitivity::sensitivity;
 use crate::network::decomposition::Decomposition;
 use crate::network::mosaic::{cut, splice};
 use crate::network::passphrase::Key;
@@ -108,17 +109,32 @@ impl Objective {
     }
 
     fn hiding(&self, modules: &Modules, batch: &Batch) -> Outcome {
-        let Batch { grid, ref secrets, .. } = *batch;
-        let tiles = match rescaling(modules, grid) {
-            Some(module) => no_grad(|| module.downscale(secrets, self.precision)),
-            None => bicubic_tiles(secrets, grid).clamp(0.0, 1.0),
-        };
-        let passage = self.passage(modules, batch, splice(&tiles, grid));
+        let passage = self.passage(modules, batch, self.mosaic(modules, batch));
         Outcome {
             loss: self.weights.hiding(&passage, &self.wavelet),
             cover: psnr(&passage.cover, &passage.stego),
             secret: psnr(&passage.mosaic, &passage.recovered_mosaic),
         }
+    }
+
+    /// The batch's mosaic, without a gradient.
+    fn mosaic(&self, modules: &Modules, batch: &Batch) -> Tensor {
+        let Batch { grid, ref secrets, .. } = *batch;
+        let tiles = match rescaling(modules, grid) {
+            Some(module) => no_grad(|| module.downscale(secrets, self.precision)),
+            None => bicubic_tiles(secrets, grid).clamp(0.0, 1.0),
+        };
+        splice(&tiles, grid)
+    }
+
+    /// How the hiding module's reveal answers errors in the stegos of some batches, for
+    /// [`NoiseShaper`](crate::network::noise_shaping::NoiseShaper).
+    pub fn sensitivity(&self, modules: &Modules, batches: &[Batch]) -> Tensor {
+        let stegos = batches
+            .iter()
+            .map(|batch| no_grad(|| self.passage(modules, batch, self.mosaic(modules, batch))));
+        let hiding = modules.hiding.as_ref().expect("this stage has a hiding module");
+        sensitivity(hiding, stegos.map(|passage| passage.stego), self.precision)
     }
 
     fn rescaling(&self, module: &Rescaling, batch: &Batch) -> Outcome {
@@ -162,7 +178,7 @@ impl Objective {
             None => mosaic.shallow_clone(),
         };
         let concealed = hiding.conceal(&cover, &hidden, self.precision);
-        let stego = quantise(&concealed);
+        let stego = hiding.quantise(&concealed);
         let recovered = hiding.reveal(&stego, self.precision);
         let recovered_mosaic = match &batch.scrambling {
             Some(scrambling) => scrambling.unscramble(&recovered),

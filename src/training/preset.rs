@@ -62,6 +62,12 @@ impl Preset {
         }
     }
 
+    /// Whether stegos are rounded so that reveal hears the error least; the paper rounds to the
+    /// nearest.
+    pub fn noise_shaping(self) -> bool {
+        self == Self::Shipped
+    }
+
     /// How the rate falls within a stage. The paper halves it every 10K of its 50K iterations.
     pub fn shape(self, stage: Stage) -> Shape {
         match (self, stage) {

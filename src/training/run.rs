@@ -61,6 +61,10 @@ pub struct Config {
     pub batch: usize,
     /// While both modules are trained, the loss of every so-manieth secret is taken.
     pub stride: usize,
+    /// Whether stegos are rounded so that reveal hears the error least, or to the nearest.
+    pub noise_shaping: bool,
+    /// Whether the hiding module is for the one grid alone.
+    pub own_hiding: bool,
     /// Side of the square patches in pixels.
     pub patch: i64,
     /// Weights of the loss.
@@ -74,8 +78,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// Fails for grids that cannot be trained with this patch.
+    /// Fails for grids that cannot be trained with this patch, and for several that are to have one
+    /// hiding module of their own.
     pub(super) fn check(&self) -> Result<(), Error> {
+        if self.own_hiding && self.grids.len() != 1 {
+            return Err(Error::OwnHiding(self.grids.len()));
+        }
         for grid in &self.grids {
             if grid.secrets() == 1 {
                 return Err(Error::NoRescaling);
@@ -142,6 +150,8 @@ mod tests {
             shape: Shape::Cosine,
             batch: 1,
             stride: 1,
+            noise_shaping: false,
+            own_hiding: false,
             patch,
             weights: Preset::Shipped.weights(Stage::Joint, None),
             device: Device::Cpu,
@@ -151,6 +161,11 @@ mod tests {
         assert!(config("3x2", 24).check().is_ok());
         let message = config("3x2", 26).check().unwrap_err().to_string();
         assert!(message.contains("26") && message.contains("3x2") && message.contains('6'));
+        let mut several = config("2x2", 24);
+        several.own_hiding = true;
+        assert!(several.check().is_ok());
+        several.grids.push("3x2".parse().unwrap());
+        assert!(several.check().unwrap_err().to_string().contains("2 grids"));
         assert!(config("1x1", 24).check().unwrap_err().to_string().contains("1x1"));
     }
 }

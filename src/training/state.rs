@@ -16,7 +16,7 @@ use super::clipping::Clip;
 use super::divergence::Watch;
 use super::optimizer::Method;
 use super::run::{Config, Stage};
-use crate::network::weights::write_whole;
+use crate::network::weights::{SENSITIVITY, write_whole};
 
 /// The version of the format written and read here.
 const FORMAT: &str = "1";
@@ -47,6 +47,8 @@ struct Plan {
     hiding_blocks: usize,
     rescaling_blocks: usize,
     method: Method,
+    #[serde(default)]
+    own_hiding: bool,
 }
 
 impl Plan {
@@ -57,6 +59,7 @@ impl Plan {
             hiding_blocks: config.blocks.hiding,
             rescaling_blocks: config.blocks.rescaling,
             method: config.method,
+            own_hiding: config.own_hiding,
         }
     }
 }
@@ -119,6 +122,16 @@ impl State {
             }
         };
         variables.iter().map(own).collect()
+    }
+
+    /// Adds what the hiding module's stegos are rounded for.
+    pub fn put_sensitivity(&mut self, sensitivity: &Tensor) {
+        self.tensors.insert(SENSITIVITY.into(), sensitivity.shallow_clone());
+    }
+
+    /// What the hiding module's stegos are rounded for, if not to the nearest.
+    pub fn sensitivity(&self) -> Option<&Tensor> {
+        self.tensors.get(SENSITIVITY)
     }
 
     /// The stage that was under way.

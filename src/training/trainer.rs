@@ -55,7 +55,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, Error> {
         config.check()?;
         tch::manual_seed(config.seed as i64);
-        let hiding = config.stage != Stage::Rescaling;
+        let own = config.grids.first().copied().filter(|_| config.own_hiding);
+        let hiding = (config.stage != Stage::Rescaling).then_some(own);
         let rescaled: &[Grid] = if config.stage == Stage::Hiding { &[] } else { &config.grids };
         let mut modules = Modules::new(hiding, rescaled, config.blocks, config.device);
         modules.resume(resume)?;
@@ -98,6 +99,9 @@ impl<'a> Trainer<'a> {
             steps: moved.clone(),
         };
         self.standing = state.standing().clone();
+        if let (true, Some(sensitivity)) = (self.config.noise_shaping, state.sensitivity()) {
+            self.modules.shape_noise(sensitivity);
+        }
         Ok(())
     }
 
@@ -116,6 +120,9 @@ impl<'a> Trainer<'a> {
         &mut self,
         mut tell: impl FnMut(Event) -> ControlFlow<()>,
     ) -> Result<(), Error> {
+        if self.modules.sensitivity().is_none() {
+            self.shape_noise();
+        }
         self.checkpoint()?;
         let mut curves = Curves::create(&self.config.out, &self.config.stage.to_string())?;
         let mut schedule = self.schedule();
@@ -201,9 +208,18 @@ impl<'a> Trainer<'a> {
     fn validate(&mut self) -> Vec<Score> {
         let values = snapshot(&self.variables);
         assign(&self.variables, self.average.tensors());
+        self.shape_noise();
         let scores = self.validation.measure(&self.objective, &self.modules);
         assign(&self.variables, &values);
         scores
+    }
+
+    /// Has stegos rounded for the hiding module as it is.
+    fn shape_noise(&mut self) {
+        if self.config.noise_shaping && self.modules.hiding.is_some() {
+            let sensitivity = self.validation.sensitivity(&self.objective, &self.modules);
+            self.modules.shape_noise(&sensitivity);
+        }
     }
 
     fn checkpoint(&self) -> Result<(), Error> {
@@ -214,6 +230,9 @@ impl<'a> Trainer<'a> {
         state.put("average", self.average.tensors());
         state.put("first", &self.optimizer.first);
         state.put("second", &self.optimizer.second);
+        if let Some(sensitivity) = self.modules.sensitivity() {
+            state.put_sensitivity(sensitivity);
+        }
         state.save(&self.config.out)
     }
 }
@@ -225,6 +244,7 @@ mod tests {
 
     use tch::{Device, Kind};
 
+    use crate::network::weights::WeightsFile;
     use crate::training::modules::Blocks;
     use crate::training::optimizer::Method;
     use crate::training::preset::Preset;
@@ -244,6 +264,8 @@ mod tests {
             shape: Shape::Cosine,
             batch: 1,
             stride: 4,
+            noise_shaping: true,
+            own_hiding: false,
             patch: 24,
             weights: Preset::Shipped.weights(Stage::Joint, None),
             device: Device::Cpu,
@@ -324,6 +346,28 @@ mod tests {
         let with_tiles = loss(&hiding);
         hiding.modules.rescaling.clear();
         assert_ne!(loss(&hiding), with_tiles);
+    }
+
+    #[test]
+    fn a_grids_own_hiding_module_starts_from_the_one_for_all() {
+        let [from, out] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let photographs = photographs(from.path());
+        let all = config(from.path(), Stage::Hiding);
+        let mut own = Config { own_hiding: true, ..config(out.path(), Stage::Hiding) };
+        own.grids.truncate(1);
+        Trainer::new(all, &photographs, &photographs, &[]).unwrap().run(stop_after(3)).unwrap();
+        let folders = [from.path().into()];
+        let tuned = Trainer::new(own, &photographs, &photographs, &folders);
+        tuned.unwrap().run(stop_after(1)).unwrap();
+        let tensors = |folder: &Path, name: &str| {
+            let file = WeightsFile::open(&folder.join(name)).unwrap();
+            assert!(file.shaper(Device::Cpu).unwrap().is_some(), "{name}");
+            file.shapes()
+        };
+        let [all, own] = [(&from, "hiding"), (&out, "hiding-2x2")]
+            .map(|(folder, name)| tensors(folder.path(), &format!("{name}.safetensors")));
+        assert_eq!(all, own);
+        assert!(!out.path().join("hiding.safetensors").exists());
     }
 
     #[test]

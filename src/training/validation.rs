@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tch::no_grad;
+use tch::{Tensor, no_grad};
 
 use super::dataset::Photographs;
 use super::modules::Modules;
@@ -55,6 +55,11 @@ impl Validation {
     /// Whether the next validation is due.
     pub fn is_due(&self) -> bool {
         Instant::now() >= self.due
+    }
+
+    /// How reveal answers errors in these photographs' stegos.
+    pub fn sensitivity(&self, objective: &Objective, modules: &Modules) -> Tensor {
+        objective.sensitivity(modules, &self.batches)
     }
 
     /// Measures each grid in turn.

@@ -36,6 +36,10 @@ pub struct TrainArgs {
     /// Grids to train, ROWSxCOLUMNS; one is drawn each step.
     #[arg(long, num_args = 1.., default_value = "2x2")]
     grid: Vec<Grid>,
+    /// Give the one grid a hiding module of its own, `hiding-RxC.safetensors`, which starts from
+    /// the one that serves it so far.
+    #[arg(long)]
+    own_hiding: bool,
     /// Recipe: the paper's, or the one behind the shipped weights.
     #[arg(long, default_value = "shipped")]
     preset: PresetName,
@@ -249,6 +253,8 @@ fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config 
         shape: preset.shape(stage),
         batch: args.batch.get(),
         stride: preset.stride(),
+        noise_shaping: preset.noise_shaping(),
+        own_hiding: args.own_hiding,
         patch: args.patch,
         weights: preset.weights(stage, args.cover_weight),
         device,

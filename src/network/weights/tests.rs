@@ -94,6 +94,25 @@ fn tensors_must_be_known_complete_and_finite() {
 }
 
 #[test]
+fn a_file_says_how_its_stegos_are_rounded_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, mut tensors) = saved(&folder);
+    let shaper = |path: &Path| WeightsFile::open(path).unwrap().shaper(Device::Cpu);
+    assert!(shaper(&path).unwrap().is_none());
+    let matrix = Tensor::eye(12, (Kind::Float, Device::Cpu)) * 7.0;
+    tensors.insert(SENSITIVITY.into(), matrix.shallow_clone());
+    save(folder.path(), header(), &tensors).unwrap();
+    assert_eq!(*shaper(&path).unwrap().unwrap().sensitivity(), matrix);
+    // It is no variable of the module.
+    let file = WeightsFile::open(&path).unwrap();
+    file.copy_to(&variables(&["a", "b"])).unwrap();
+    tensors.insert(SENSITIVITY.into(), matrix * -1.0);
+    save(folder.path(), header(), &tensors).unwrap();
+    let message = shaper(&path).unwrap_err().to_string();
+    assert!(message.contains(SENSITIVITY) && message.contains("12×12"), "{message}");
+}
+
+#[test]
 fn numbers_out_of_range_are_refused() {
     for (key, value) in [("blocks", "1e9"), ("blocks", "-1"), ("blocks", "many"), ("clamp", "inf")]
     {

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Noise-shaped quantisation: the stego is rounded to 8 bits so that the error falls where reveal
+//! hears it least.
+//!
+//! Reveal amplifies an error in the stego unevenly: the directions that carry the mosaic by a
+//! hundred and more, others not at all. With J its Jacobian, the mosaic loses δᵀJᵀJδ to a rounding
+//! error δ. The values of a 2×2 block are therefore rounded one after the other, each to what best
+//! makes up for the errors of those before it (the nearest-plane method of Babai, "On Lovász'
+//! lattice reduction and the nearest lattice point problem", Combinatorica 1986).
+
+use tch::{Device, Kind, Tensor};
+
+use super::quantisation::straight_through;
+
+/// Values of a 2×2 block in RGB.
+const VALUES: usize = 12;
+/// How much an error of the stego weighs beside the one that it makes in the mosaic.
+const STEGO_WEIGHT: f64 = 1.0;
+
+type Matrix = [[f64; VALUES]; VALUES];
+
+/// Rounds stegos for a hiding module.
+#[derive(Debug)]
+pub struct NoiseShaper {
+    sensitivity: Tensor,
+    steps: Vec<Step>,
+}
+
+/// The rounding of one value of every block.
+#[derive(Debug)]
+struct Step {
+    value: i64,
+    /// 1×12×1×1: what is taken off for the error of each value that was rounded before.
+    compensation: Tensor,
+}
+
+impl NoiseShaper {
+    /// For the mean of JᵀJ over blocks, 12×12 in the order of `pixel_unshuffle`. None unless it is
+    /// such a matrix: symmetric, without a negative direction.
+    pub fn new(sensitivity: &Tensor, device: Device) -> Option<Self> {
+        if sensitivity.size() != [VALUES as i64; 2] {
+            return None;
+        }
+        let values = sensitivity.to_device(Device::Cpu).to_kind(Kind::Double).contiguous();
+        let values = Vec::<f64>::try_from(values.view([-1])).ok()?;
+        let weight = |i, j| STEGO_WEIGHT * f64::from(u8::from(i == j));
+        let at = |i, j| (values[i * VALUES + j] + values[j * VALUES + i]) / 2.0 + weight(i, j);
+        let steps = plan(std::array::from_fn(|i| std::array::from_fn(|j| at(i, j))))?;
+        let step = |(value, compensation): (usize, [f64; VALUES])| Step {
+            value: value as i64,
+            compensation: Tensor::from_slice(&compensation)
+                .to_kind(Kind::Float)
+                .view([1, VALUES as i64, 1, 1])
+                .to_device(device),
+        };
+        let steps = steps.into_iter().map(step).collect();
+        Some(Self { sensitivity: sensitivity.copy(), steps })
+    }
+
+    /// The matrix that it was made for.
+    pub fn sensitivity(&self) -> &Tensor {
+        &self.sensitivity
+    }
+
+    /// Clamps N×3×H×W of even sides to [0, 1] and rounds to 1/255. The gradient passes as through
+    /// [`quantise`](super::quantisation::quantise).
+    pub fn quantise(&self, picture: &Tensor) -> Tensor {
+        straight_through(picture, |levels| {
+            let levels = levels.pixel_unshuffle(2);
+            let errors = levels.zeros_like();
+            for Step { value, compensation } in &self.steps {
+                let level = levels.narrow(1, *value, 1);
+                let wanted = &level - errors.conv2d(compensation, None::<&Tensor>, 1, 0, 1, 1);
+                let error = wanted.round().clamp(0.0, 255.0) - level;
+                errors.narrow(1, *value, 1).copy_(&error);
+            }
+            (levels + errors).round().pixel_shuffle(2)
+        })
+    }
+}
+
+/// The values in the order in which they are rounded, each with its compensation: the rows of the
+/// unit upper triangular U in sensitivity = UᵀDU. The last to be rounded, which nothing makes up
+/// for, are those that matter least. None for a matrix that is not positive definite.
+fn plan(mut left: Matrix) -> Option<Vec<(usize, [f64; VALUES])>> {
+    let mut open: Vec<usize> = (0..VALUES).collect();
+    let mut steps = Vec::with_capacity(VALUES);
+    while !open.is_empty() {
+        let places = 0..open.len();
+        let least =
+            |&a: &usize, &b: &usize| left[open[a]][open[a]].total_cmp(&left[open[b]][open[b]]);
+        let value = open.remove(places.min_by(least)?);
+        let pivot = left[value][value];
+        if !(pivot > 0.0 && pivot.is_finite()) {
+            return None;
+        }
+        let mut compensation = [0.0; VALUES];
+        for &other in &open {
+            compensation[other] = left[value][other] / pivot;
+        }
+        for &i in &open {
+            for &j in &open {
+                left[i][j] -= pivot * compensation[i] * compensation[j];
+            }
+        }
+        steps.push((value, compensation));
+    }
+    steps.reverse();
+    Some(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// (1 − share)·1 + share·ddᵀ/|d|²·100, with d = sin(1), sin(2), …
+    fn sensitivity() -> Tensor {
+        let direction = Tensor::arange_start(1, 13, (Kind::Float, Device::Cpu)).sin();
+        let unit = &direction / direction.norm();
+        Tensor::eye(12, (Kind::Float, Device::Cpu)) + unit.outer(&unit) * 100.0
+    }
+
+    fn picture() -> Tensor {
+        tch::manual_seed(3);
+        Tensor::rand([2, 3, 32, 16], (Kind::Float, Device::Cpu)) * 0.8 + 0.1
+    }
+
+    /// What an error of the stego costs in the mosaic.
+    fn cost(rounded: &Tensor, picture: &Tensor, sensitivity: &Tensor) -> f64 {
+        let error = ((rounded - picture) * 255.0).pixel_unshuffle(2).transpose(0, 1).flatten(1, 3);
+        (sensitivity.matmul(&error) * error).mean(Kind::Float).double_value(&[])
+    }
+
+    #[test]
+    fn the_error_goes_where_it_costs_little() {
+        let (picture, sensitivity) = (picture(), sensitivity());
+        let shaper = NoiseShaper::new(&sensitivity, Device::Cpu).unwrap();
+        let shaped = shaper.quantise(&picture);
+        let levels = &shaped * 255.0;
+        assert!((&levels - levels.round()).abs().max().double_value(&[]) < 1e-3);
+        let plain = super::super::quantisation::quantise(&picture);
+        let [plain_cost, shaped_cost] =
+            [plain, shaped].map(|rounded| cost(&rounded, &picture, &sensitivity));
+        assert!(shaped_cost < 0.4 * plain_cost, "{shaped_cost}, plain {plain_cost}");
+    }
+
+    #[test]
+    fn even_sensitivity_rounds_to_the_nearest() {
+        let picture = picture();
+        let even = Tensor::eye(12, (Kind::Float, Device::Cpu)) * 7.0;
+        let shaped = NoiseShaper::new(&even, Device::Cpu).unwrap().quantise(&picture);
+        let nearest = super::super::quantisation::quantise(&picture);
+        assert!((shaped - nearest).abs().max().double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn what_is_no_sensitivity_is_refused() {
+        let refused = |matrix: &Tensor| NoiseShaper::new(matrix, Device::Cpu).is_none();
+        assert!(refused(&Tensor::eye(11, (Kind::Float, Device::Cpu))));
+        assert!(refused(&(sensitivity() * -1.0)));
+        assert!(refused(&(sensitivity() * f64::NAN)));
+        assert!(!refused(&sensitivity().zeros_like()));
+    }
+}
