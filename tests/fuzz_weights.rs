@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use common::fuzz::config;
-use gstinvmih::network::weights::{self, Header, Module, WeightsFile};
+use gstinvmih::network::weights::{self, Header, Module, SENSITIVITY, WeightsFile};
 use gstinvmih::network::{Device, Error, Grid, Model};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,9 +29,10 @@ fn variables() -> HashMap<String, Tensor> {
 /// A whole file.
 static SAVED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
-    let grid = Grid::new(2, 2).unwrap();
-    let header = Header { module: Module::Rescaling(grid), blocks: 4, clamp: 1.5 };
-    fs::read(weights::save(folder.path(), header, &variables()).unwrap()).unwrap()
+    let header = Header { module: Module::Hiding(None), blocks: 4, clamp: 1.5 };
+    let mut tensors = variables();
+    tensors.insert(SENSITIVITY.into(), Tensor::eye(12, (Kind::Float, Device::Cpu)));
+    fs::read(weights::save(folder.path(), header, &tensors).unwrap()).unwrap()
 });
 
 /// Reads a file and copies its tensors as a model does.
@@ -44,6 +45,7 @@ fn load(bytes: &[u8]) -> Result<(), Error> {
     file.shapes();
     file.check_complete(&variables)?;
     file.copy_to(&variables)?;
+    file.shaper(Device::Cpu)?;
     assert!(variables.values().all(|tensor| bool::try_from(tensor.isfinite().all()).unwrap()));
     Ok(())
 }
@@ -75,7 +77,7 @@ fn any_header() -> impl Strategy<Value = String> {
     let dtypes = ["F16", "F32", "F64", "BF16", "I64", "BOOL", "F8_E4M3", "none"];
     let lengths = [0, 1, 2, 3, 18, 54, 1 << 31, 1 << 62, u64::MAX];
     let shape = vec(select(lengths.to_vec()), 0..6);
-    let names = ["weight", "bias", "other", ""];
+    let names = ["weight", "bias", SENSITIVITY, "other", ""];
     let tensor = (select(names.to_vec()), select(dtypes.to_vec()), shape, vec(0..300_u64, 2));
     (
         select(vec!["1", "2", ""]),

@@ -66,6 +66,12 @@ fn position(pipeline: &gst::Pipeline) -> Option<gst::ClockTime> {
     sample.buffer().unwrap().pts()
 }
 
+fn can_seek(pipeline: &gst::Pipeline, format: gst::Format) -> bool {
+    let mut query = gst::query::Seeking::new(format);
+    let stegos = pipeline.by_name("c").unwrap().static_pad("src").unwrap();
+    stegos.query(&mut query) && query.result().0
+}
+
 /// Plays three frames from there.
 fn seek(pipeline: &gst::Pipeline, milliseconds: u64) {
     let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
@@ -83,8 +89,7 @@ fn a_flushing_seek_gives_frames_from_the_new_position() {
         let pipeline = seekable(behind, &still(folder.path()));
         pause(&pipeline);
         assert_eq!(position(&pipeline), Some(gst::ClockTime::ZERO));
-        let mut query = gst::query::Seeking::new(gst::Format::Time);
-        assert!(pipeline.query(&mut query) && query.result().0);
+        assert!(can_seek(&pipeline, gst::Format::Time));
         seek(&pipeline, 2000);
         seek(&pipeline, 1000);
         seek(&pipeline, 3800);
@@ -125,6 +130,7 @@ fn a_secret_that_goes_on_and_cannot_seek_refuses_the_seek() {
         source.push_buffer(frame(start)).unwrap();
     }
     pause(&pipeline);
+    assert!(!can_seek(&pipeline, gst::Format::Time));
     assert!(pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::SECOND).is_err());
     assert!(warning_text(&pipeline.bus().unwrap()).contains("secret_3 cannot seek"));
     // All goes on, and after the secret's end its last frame serves at the new position.
@@ -138,6 +144,7 @@ fn a_secret_that_goes_on_and_cannot_seek_refuses_the_seek() {
         std::thread::sleep(Duration::from_millis(20));
     }
     pause(&pipeline);
+    assert!(can_seek(&pipeline, gst::Format::Time));
     seek(&pipeline, 1000);
     pipeline.set_state(gst::State::Null).unwrap();
 }
@@ -171,6 +178,7 @@ fn a_seek_in_bytes_is_refused_and_all_goes_on() {
     let (start, stop) = (gst::format::Bytes::ZERO, gst::format::Bytes::NONE);
     let bytes = gst::event::Seek::new(1.0, gst::SeekFlags::FLUSH, set, start, none, stop);
     let stegos = pipeline.by_name("c").unwrap().static_pad("src").unwrap();
+    assert!(!can_seek(&pipeline, gst::Format::Bytes));
     assert!(!stegos.send_event(bytes));
     pipeline.set_state(gst::State::Playing).unwrap();
     wait_for(&pipeline, gst::MessageType::Eos);

@@ -6,6 +6,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::subclass::prelude::*;
 
+use super::SecretPad;
 use super::imp::InvMihConceal;
 
 impl InvMihConceal {
@@ -36,9 +37,8 @@ impl InvMihConceal {
         if !can_seek(&self.cover_pad) {
             return false;
         }
-        let mut fixed = self.secret_pads();
-        fixed.retain(|pad| !can_seek(pad));
-        if let Some(pad) = fixed.iter().find(|pad| !pad.imp().keeps_its_frame()) {
+        let fixed = self.fixed_secrets();
+        if let Some(pad) = holds_back(&fixed) {
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::Seek,
@@ -69,15 +69,36 @@ impl InvMihConceal {
         sought
     }
 
-    /// Whether and where the stream can be sought, where it is and how long, are the cover's.
+    /// The secrets whose source cannot seek.
+    fn fixed_secrets(&self) -> Vec<SecretPad> {
+        let mut pads = self.secret_pads();
+        pads.retain(|pad| !can_seek(pad));
+        pads
+    }
+
+    /// Where the stream is, how long, and where it can be sought if no secret holds it back, are the
+    /// cover's.
     pub(super) fn upstream_query(&self, query: &mut gst::QueryRef) -> bool {
-        match query.type_() {
-            gst::QueryType::Seeking | gst::QueryType::Position | gst::QueryType::Duration => {
+        match query.view_mut() {
+            gst::QueryViewMut::Seeking(seeking) => {
+                let answered = self.cover_pad.peer_query(seeking.query_mut());
+                let (seekable, start, end) = seeking.result();
+                let refused = seeking.format() != gst::Format::Time
+                    || seekable && holds_back(&self.fixed_secrets()).is_some();
+                seeking.set(seekable && !refused, start, end);
+                answered
+            }
+            gst::QueryViewMut::Position(_) | gst::QueryViewMut::Duration(_) => {
                 self.cover_pad.peer_query(query)
             }
             _ => self.parent_src_query(query),
         }
     }
+}
+
+/// Of secrets whose source cannot seek, one that has no last frame to serve on.
+fn holds_back(fixed: &[SecretPad]) -> Option<&SecretPad> {
+    fixed.iter().find(|pad| !pad.imp().keeps_its_frame())
 }
 
 fn can_seek(pad: &impl IsA<gst::Pad>) -> bool {

@@ -39,17 +39,24 @@ impl WeightsPaths {
                 .collect::<Vec<_>>()
                 .join(", "),
         };
-        let names = [Module::Hiding(Some(grid)).file_name(), hiding.clone()];
-        let file =
-            |folder: &Path, name: &str| Some(folder.join(name)).filter(|path| path.is_file());
-        let hidings = |folder: &Path| names.iter().find_map(|name| file(folder, name));
-        let found =
-            folders.iter().find_map(|folder| Some((hidings(folder)?, file(folder, &rescaling)?)));
+        let found = folders
+            .iter()
+            .find_map(|folder| Some((hiding_in(folder, grid)?, file(folder, &rescaling)?)));
         found.map(|(hiding, rescaling)| Self { hiding, rescaling }).ok_or_else(|| {
             let lacks_rescaling = folders.iter().all(|folder| file(folder, &rescaling).is_none());
             missing(if lacks_rescaling { rescaling } else { hiding })
         })
     }
+}
+
+/// The file of the hiding module that serves a grid in a folder: the grid's own wins.
+pub fn hiding_in(folder: &Path, grid: Grid) -> Option<PathBuf> {
+    let modules = [Module::Hiding(Some(grid)), Module::Hiding(None)];
+    modules.iter().find_map(|module| file(folder, &module.file_name()))
+}
+
+fn file(folder: &Path, name: &str) -> Option<PathBuf> {
+    Some(folder.join(name)).filter(|path| path.is_file())
 }
 
 fn default_folders() -> Vec<PathBuf> {

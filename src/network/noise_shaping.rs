@@ -36,7 +36,7 @@ struct Step {
 
 impl NoiseShaper {
     /// For the mean of JᵀJ over blocks, 12×12 in the order of `pixel_unshuffle`. None unless it is
-    /// such a matrix: symmetric, without a negative direction.
+    /// of that size and its symmetric part, with the stego's own weight, positive definite.
     pub fn new(sensitivity: &Tensor, device: Device) -> Option<Self> {
         if sensitivity.size() != [VALUES as i64; 2] {
             return None;
@@ -65,17 +65,19 @@ impl NoiseShaper {
     /// Clamps N×3×H×W of even sides to [0, 1] and rounds to 1/255. The gradient passes as through
     /// [`quantise`](super::quantisation::quantise).
     pub fn quantise(&self, picture: &Tensor) -> Tensor {
-        straight_through(picture, |levels| {
-            let levels = levels.pixel_unshuffle(2);
-            let errors = levels.zeros_like();
-            for Step { value, compensation } in &self.steps {
-                let level = levels.narrow(1, *value, 1);
-                let wanted = &level - errors.conv2d(compensation, None::<&Tensor>, 1, 0, 1, 1);
-                let error = wanted.round().clamp(0.0, 255.0) - level;
-                errors.narrow(1, *value, 1).copy_(&error);
-            }
-            (levels + errors).round().pixel_shuffle(2)
-        })
+        straight_through(picture, |levels| self.round(&levels.pixel_unshuffle(2)).pixel_shuffle(2))
+    }
+
+    /// Levels of 0 to 255, N×12×H/2×W/2.
+    fn round(&self, levels: &Tensor) -> Tensor {
+        let errors = levels.zeros_like();
+        for Step { value, compensation } in &self.steps {
+            let level = levels.narrow(1, *value, 1);
+            let wanted = &level - errors.conv2d(compensation, None::<&Tensor>, 1, 0, 1, 1);
+            let error = wanted.round().clamp(0.0, 255.0) - level;
+            errors.narrow(1, *value, 1).copy_(&error);
+        }
+        (levels + errors).round()
     }
 }
 
@@ -113,7 +115,7 @@ fn plan(mut left: Matrix) -> Option<Vec<(usize, [f64; VALUES])>> {
 mod tests {
     use super::*;
 
-    /// (1 − share)·1 + share·ddᵀ/|d|²·100, with d = sin(1), sin(2), …
+    /// 1 + 100·ddᵀ/|d|², with d = sin(1), sin(2), …
     fn sensitivity() -> Tensor {
         let direction = Tensor::arange_start(1, 13, (Kind::Float, Device::Cpu)).sin();
         let unit = &direction / direction.norm();

@@ -186,7 +186,8 @@ impl WeightsFile {
     /// or not finite.
     pub fn copy_to(&self, variables: &HashMap<String, Tensor>) -> Result<(), Error> {
         let tensors = self.tensors()?;
-        for (name, view) in tensors.iter().filter(|(name, _)| *name != SENSITIVITY) {
+        let hiding = matches!(self.header.module, Module::Hiding(_));
+        for (name, view) in tensors.iter().filter(|(name, _)| !hiding || *name != SENSITIVITY) {
             let variable = variables
                 .get(name)
                 .ok_or_else(|| self.reject(format!("the module has no tensor '{name}'")))?;
@@ -212,9 +213,14 @@ impl WeightsFile {
         let Ok(view) = tensors.tensor(SENSITIVITY) else {
             return Ok(None);
         };
-        let shaper = NoiseShaper::new(&self.tensor(SENSITIVITY, &view)?, device);
-        let reason = || format!("tensor '{SENSITIVITY}' is no positive 12×12 matrix");
-        Ok(Some(shaper.ok_or_else(|| self.reject(reason()))?))
+        let sensitivity = self.tensor(SENSITIVITY, &view)?;
+        let shaper = NoiseShaper::new(&sensitivity, device).ok_or_else(|| {
+            let size = sensitivity.size();
+            self.reject(format!(
+                "tensor '{SENSITIVITY}' of {size:?} is no positive semidefinite 12×12 matrix"
+            ))
+        })?;
+        Ok(Some(shaper))
     }
 
     /// Fails unless the file has all of a module's variables.
@@ -229,12 +235,13 @@ impl WeightsFile {
         }
     }
 
-    /// Name and shape of every tensor.
+    /// Name and shape of every parameter.
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         let tensors = SafeTensors::deserialize(&self.bytes);
         let mut shapes: Vec<_> = tensors
             .iter()
             .flat_map(|tensors| tensors.iter())
+            .filter(|(name, _)| *name != SENSITIVITY)
             .map(|(name, view)| (name.to_string(), view.shape().to_vec()))
             .collect();
         shapes.sort();
@@ -289,11 +296,11 @@ pub fn save(
     let tensors = variables
         .iter()
         .map(|(name, variable)| {
-            if !bool::try_from(variable.isfinite().all())? {
-                let reason = format!("tensor '{name}' has values that are not finite");
+            let half = variable.detach().to_device(Device::Cpu).to_kind(Kind::Half).contiguous();
+            if !bool::try_from(half.isfinite().all())? {
+                let reason = format!("tensor '{name}' has values that are not finite in fp16");
                 return Err(Error::WeightsContent { path: path.clone(), reason });
             }
-            let half = variable.detach().to_device(Device::Cpu).to_kind(Kind::Half).contiguous();
             let mut bytes = vec![0; half.numel() * 2];
             half.copy_data_u8(&mut bytes, half.numel());
             let shape: Vec<usize> = half.size().iter().map(|&size| size as usize).collect();

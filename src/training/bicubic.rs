@@ -10,6 +10,7 @@ use super::Error;
 use super::dataset::bicubic;
 use super::losses::bicubic_tiles;
 use crate::network::hiding::Hiding;
+use crate::network::location::hiding_in;
 use crate::network::mosaic::{cut, splice};
 use crate::network::weights::{Module, WeightsFile};
 use crate::network::{Frame, Grid, Precision, caught};
@@ -23,13 +24,13 @@ pub struct BicubicModel {
 }
 
 impl BicubicModel {
-    /// Hiding from `hiding.safetensors` in a folder.
+    /// Hiding from a folder's `hiding-RxC.safetensors`, or else `hiding.safetensors`.
     ///
     /// # Errors
     /// [`Error::Network`] for weights that are missing or cannot be used.
     pub fn open(folder: &Path, grid: Grid, device: Device) -> Result<Self, Error> {
-        let module = Module::Hiding(None);
-        let file = WeightsFile::open_as(&folder.join(module.file_name()), module)?;
+        let general = || folder.join(Module::Hiding(None).file_name());
+        let file = WeightsFile::open(&hiding_in(folder, grid).unwrap_or_else(general))?;
         caught(|| {
             let mut store = VarStore::new(device);
             let mut hiding = Hiding::new(&store.root(), file.header.blocks, file.header.clamp);

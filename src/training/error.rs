@@ -110,6 +110,9 @@ pub enum Error {
     /// A hiding module of its own for several grids at once.
     #[error("{0} grids cannot share one hiding module of their own: give --own-hiding one --grid")]
     OwnHiding(usize),
+    /// A hiding module of its own where none is trained.
+    #[error("--own-hiding trains no rescaling: leave it out, or choose --stage hiding or joint")]
+    NoHiding,
     /// More InvBlocks in the weights to go on from than asked for.
     #[error("'{path}' has {found} InvBlocks, {asked} asked for: a module can grow, not shrink")]
     Blocks {

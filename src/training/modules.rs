@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The modules in training: one hiding module for all grids, one rescaling module a grid.
+//! The modules in training: one hiding module for all grids or for one, one rescaling module a grid.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use tch::nn::VarStore;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::Error;
 use crate::network::Grid;
@@ -78,13 +78,8 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// Fresh modules: hiding for all grids or for one if asked for, rescaling for these grids.
-    pub fn new(
-        hiding: Option<Option<Grid>>,
-        grids: &[Grid],
-        blocks: Blocks,
-        device: Device,
-    ) -> Self {
+    /// Fresh modules: this one for hiding, if any, and rescaling for these grids.
+    pub fn new(hiding: Option<Module>, grids: &[Grid], blocks: Blocks, device: Device) -> Self {
         let store = VarStore::new(device);
         let root = store.root();
         let mut headers = Vec::new();
@@ -92,8 +87,8 @@ impl Modules {
             headers.push(Header { module, blocks, clamp });
             &root / module.name()
         };
-        let hiding = hiding.map(|own| {
-            let path = declare(Module::Hiding(own), blocks.hiding, HIDING_CLAMP);
+        let hiding = hiding.map(|module| {
+            let path = declare(module, blocks.hiding, HIDING_CLAMP);
             Hiding::new(&path, blocks.hiding, HIDING_CLAMP)
         });
         let rescaling = grids
@@ -151,10 +146,12 @@ impl Modules {
     }
 
     /// Has the hiding module's stegos rounded for a reveal of this sensitivity, to the nearest if
-    /// it is none.
+    /// it is none: of a network that has diverged, for example.
     pub fn shape_noise(&mut self, sensitivity: &Tensor) {
         if let Some(hiding) = &mut self.hiding {
-            hiding.shaper = NoiseShaper::new(sensitivity, self.store.device());
+            // As the file will have it.
+            let sensitivity = sensitivity.to_kind(Kind::Half).to_kind(Kind::Float);
+            hiding.shaper = NoiseShaper::new(&sensitivity, self.store.device());
         }
     }
 

@@ -78,11 +78,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// Fails for grids that cannot be trained with this patch, and for several that are to have one
-    /// hiding module of their own.
+    /// Fails for grids that cannot be trained with this patch, and for a hiding module of its own for
+    /// several grids or where none is trained.
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.own_hiding && self.grids.len() != 1 {
             return Err(Error::OwnHiding(self.grids.len()));
+        }
+        if self.own_hiding && self.stages == [Stage::Rescaling] {
+            return Err(Error::NoHiding);
         }
         for grid in &self.grids {
             if grid.secrets() == 1 {
@@ -164,6 +167,8 @@ mod tests {
         let mut several = config("2x2", 24);
         several.own_hiding = true;
         assert!(several.check().is_ok());
+        let rescaling = Config { stages: vec![Stage::Rescaling], ..several.clone() };
+        assert!(rescaling.check().unwrap_err().to_string().contains("--own-hiding"));
         several.grids.push("3x2".parse().unwrap());
         assert!(several.check().unwrap_err().to_string().contains("2 grids"));
         assert!(config("1x1", 24).check().unwrap_err().to_string().contains("1x1"));

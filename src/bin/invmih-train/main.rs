@@ -11,7 +11,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use gstinvmih::network::weights::WeightsFile;
+use gstinvmih::network::Device;
+use gstinvmih::network::weights::{Module, WeightsFile};
 use gstinvmih::training::{Error, speed};
 
 /// Makes, measures and describes the weights of gst-plugin-invmih.
@@ -70,5 +71,9 @@ fn info(path: &Path) -> Result<(), Error> {
     println!("{}: {}", path.display(), file.header.module);
     println!("  InvBlocks {}, clamp {}, z = 0", file.header.blocks, file.header.clamp);
     println!("  {parameters} parameters in {} tensors", shapes.len());
+    if let Module::Hiding(_) = file.header.module {
+        let shaped = file.shaper(Device::Cpu)?.is_some();
+        println!("  rounding {}", if shaped { "shaped for reveal" } else { "to the nearest" });
+    }
     Ok(())
 }

@@ -36,8 +36,8 @@ pub struct TrainArgs {
     /// Grids to train, ROWSxCOLUMNS; one is drawn each step.
     #[arg(long, num_args = 1.., default_value = "2x2")]
     grid: Vec<Grid>,
-    /// Give the one grid a hiding module of its own, `hiding-RxC.safetensors`, which starts from
-    /// the one that serves it so far.
+    /// Give the one grid a hiding module of its own, `hiding-RxC.safetensors`; with --resume it
+    /// starts from the one that serves the grid so far.
     #[arg(long)]
     own_hiding: bool,
     /// Recipe: the paper's, or the one behind the shipped weights.

@@ -55,3 +55,29 @@ fn a_failure_of_libtorch_is_an_error() {
     let error = guarded(|| Ok(tensor(2) + tensor(3))).unwrap_err().to_string();
     assert!(error.contains("libtorch failed") && error.contains("size"), "{error}");
 }
+
+#[test]
+fn rounding_for_reveal_keeps_more_of_the_mosaic() {
+    let grid = Grid::for_secrets(4).unwrap();
+    let paths = WeightsPaths::find(None, grid).unwrap();
+    let mut model = Model::load(&paths, grid, Device::Cpu, Precision::F32).unwrap();
+    let frame = |seed: usize| {
+        let value = |k: usize| {
+            let (x, y, channel) = (k / 3 % 64, k / 192, k % 3);
+            let wave = |place: usize, period: f64| ((place + seed) as f64 / period).sin();
+            (128.0 + 50.0 * wave(x, 11.0) + 40.0 * wave(y + 9 * channel, 7.0)) as u8
+        };
+        Frame::new(64, 64, (0..64 * 64 * 3).map(value).collect()).unwrap()
+    };
+    let (cover, mosaic) =
+        (frame(0), model.mosaic(&[1, 2, 3, 4].map(|u| frame(10 * u)), None).unwrap());
+    let error = |model: &Model| {
+        let stego = model.conceal(&cover, &mosaic).unwrap().to_tensor(Device::Cpu);
+        let revealed = tch::no_grad(|| model.hiding.reveal(&stego, Precision::F32));
+        (revealed - &mosaic.tensor).square().mean(Kind::Float).double_value(&[])
+    };
+    let shaped = error(&model);
+    model.hiding.shaper = None;
+    let nearest = error(&model);
+    assert!(shaped < 0.9 * nearest, "{shaped}, to the nearest {nearest}");
+}

@@ -96,18 +96,24 @@ fn tensors_must_be_known_complete_and_finite() {
 #[test]
 fn a_file_says_how_its_stegos_are_rounded_or_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, mut tensors) = saved(&folder);
+    let (_, mut tensors) = saved(&folder);
+    let header = |module| Header { module, ..header() };
+    let hiding = header(Module::Hiding(None));
+    let path = save(folder.path(), hiding, &tensors).unwrap();
     let shaper = |path: &Path| WeightsFile::open(path).unwrap().shaper(Device::Cpu);
     assert!(shaper(&path).unwrap().is_none());
     let matrix = Tensor::eye(12, (Kind::Float, Device::Cpu)) * 7.0;
     tensors.insert(SENSITIVITY.into(), matrix.shallow_clone());
-    save(folder.path(), header(), &tensors).unwrap();
+    save(folder.path(), hiding, &tensors).unwrap();
     assert_eq!(*shaper(&path).unwrap().unwrap().sensitivity(), matrix);
     // It is no variable of the module.
     let file = WeightsFile::open(&path).unwrap();
     file.copy_to(&variables(&["a", "b"])).unwrap();
+    let rescaling = save(folder.path(), header(Module::Rescaling(grid("2x2"))), &tensors).unwrap();
+    let refused = WeightsFile::open(&rescaling).unwrap().copy_to(&variables(&["a", "b"]));
+    assert!(refused.unwrap_err().to_string().contains(SENSITIVITY));
     tensors.insert(SENSITIVITY.into(), matrix * -1.0);
-    save(folder.path(), header(), &tensors).unwrap();
+    save(folder.path(), hiding, &tensors).unwrap();
     let message = shaper(&path).unwrap_err().to_string();
     assert!(message.contains(SENSITIVITY) && message.contains("12×12"), "{message}");
 }

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Runs of a few steps.
+
+use super::*;
+use std::path::Path;
+
+use tch::{Device, Kind};
+
+use crate::network::weights::WeightsFile;
+use crate::training::modules::Blocks;
+use crate::training::optimizer::Method;
+use crate::training::preset::Preset;
+use crate::training::schedule::{Budget, Shape};
+
+use indicatif::ProgressBar;
+
+fn config(out: &Path, stage: Stage) -> Config {
+    Config {
+        stages: vec![stage],
+        stage,
+        grids: vec![Grid::new(2, 2).unwrap(), Grid::new(3, 2).unwrap()],
+        blocks: Blocks { hiding: 2, rescaling: 1 },
+        budget: Budget::Steps(20),
+        method: Method::Muon,
+        rate: 1e-3,
+        shape: Shape::Cosine,
+        batch: 1,
+        stride: 4,
+        noise_shaping: true,
+        own_hiding: false,
+        patch: 24,
+        weights: Preset::Shipped.weights(Stage::Joint, None),
+        device: Device::Cpu,
+        seed: 3,
+        out: out.into(),
+    }
+}
+
+fn photographs(folder: &Path) -> Photographs {
+    let value = |x, y| image::Rgb([x * 6, y * 7, x * y % 256].map(|v: u32| v as u8));
+    image::RgbImage::from_fn(40, 32, value).save(folder.join("0.png")).unwrap();
+    let progress = ProgressBar::hidden();
+    Photographs::load(&[folder.into()], 24, Device::Cpu, &progress).unwrap()
+}
+
+/// Breaks a run off after some steps.
+fn stop_after(steps: u64) -> impl FnMut(Event) -> ControlFlow<()> {
+    move |event| match event {
+        Event::Step(report) if report.step == steps => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+#[test]
+fn every_parameter_of_every_module_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photographs, config) = (photographs(folder.path()), config(folder.path(), Stage::Joint));
+    let mut trainer = Trainer::new(config, &photographs, &photographs, &[]).unwrap();
+    let before = snapshot(&trainer.variables);
+    let mut steps = 0;
+    trainer
+        .run(|event| {
+            if let Event::Step(report) = event {
+                steps = report.step;
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(steps, 20);
+    for (name, variable) in &trainer.variables {
+        assert!(*variable != before[name], "{name} stayed");
+    }
+}
+
+#[test]
+fn a_run_broken_off_saves_what_the_next_goes_on_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photographs, config) = (photographs(folder.path()), config(folder.path(), Stage::Joint));
+    let mut first = Trainer::new(config.clone(), &photographs, &photographs, &[]).unwrap();
+    first.run(stop_after(5)).unwrap();
+    let folders = ["nowhere".into(), folder.path().into()];
+    let second = Trainer::new(config, &photographs, &photographs, &folders).unwrap();
+    for (name, average) in first.average.tensors() {
+        let half = average.to_kind(Kind::Half).to_kind(Kind::Float);
+        assert_eq!(second.variables[name], half, "{name}");
+    }
+}
+
+#[test]
+fn hiding_alone_sees_the_tiles_of_rescaling_modules_and_leaves_them() {
+    let [from, out] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let photographs = photographs(from.path());
+    let of = |stage, out: &tempfile::TempDir, resume: &[PathBuf]| {
+        Trainer::new(config(out.path(), stage), &photographs, &photographs, resume).unwrap()
+    };
+    of(Stage::Rescaling, &from, &[]).run(stop_after(3)).unwrap();
+    let mut hiding = of(Stage::Hiding, &out, &[from.path().into()]);
+    assert_eq!(hiding.modules.rescaling.len(), 2);
+    assert!(hiding.variables.keys().all(|name| name.starts_with("hiding")));
+    hiding.run(stop_after(1)).unwrap();
+    assert!(!out.path().join("rescaling-2x2.safetensors").exists());
+    let batch = Batch::random(&hiding.config, &photographs, 0);
+    let loss = |trainer: &Trainer| {
+        trainer.objective.outcome(&trainer.modules, &batch).loss.double_value(&[])
+    };
+    let with_tiles = loss(&hiding);
+    hiding.modules.rescaling.clear();
+    assert_ne!(loss(&hiding), with_tiles);
+}
+
+#[test]
+fn a_grids_own_hiding_module_starts_from_the_one_for_all() {
+    let [from, out] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let photographs = photographs(from.path());
+    let all = config(from.path(), Stage::Hiding);
+    let mut own = Config { own_hiding: true, ..config(out.path(), Stage::Hiding) };
+    own.grids.truncate(1);
+    Trainer::new(all, &photographs, &photographs, &[]).unwrap().run(stop_after(3)).unwrap();
+    let folders = [from.path().into()];
+    let tuned = Trainer::new(own, &photographs, &photographs, &folders);
+    tuned.unwrap().run(stop_after(1)).unwrap();
+    let tensors = |folder: &Path, name: &str| {
+        let file = WeightsFile::open(&folder.join(name)).unwrap();
+        assert!(file.shaper(Device::Cpu).unwrap().is_some(), "{name}");
+        file.shapes()
+    };
+    let [all, own] = [(&from, "hiding"), (&out, "hiding-2x2")]
+        .map(|(folder, name)| tensors(folder.path(), &format!("{name}.safetensors")));
+    assert_eq!(all, own);
+    assert!(!out.path().join("hiding.safetensors").exists());
+}
+
+#[test]
+fn a_state_of_another_run_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photographs, config) = (photographs(folder.path()), config(folder.path(), Stage::Hiding));
+    let mut trainer = Trainer::new(config.clone(), &photographs, &photographs, &[]).unwrap();
+    trainer.run(stop_after(1)).unwrap();
+    let state = State::open(folder.path()).unwrap().unwrap();
+    let other = |change: fn(&mut Config)| {
+        let mut other = config.clone();
+        change(&mut other);
+        other
+    };
+    assert!(state.fits(&other(|config| config.rate = 1.0)));
+    assert!(!state.fits(&other(|config| config.blocks.hiding = 3)));
+    assert!(!state.fits(&other(|config| config.grids.truncate(1))));
+    assert!(!state.fits(&other(|config| config.stages.push(Stage::Joint))));
+    State::remove(folder.path()).unwrap();
+    assert!(State::open(folder.path()).unwrap().is_none());
+}
