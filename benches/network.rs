@@ -9,6 +9,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use gstinvmih::network::dense::DenseBlock;
 use gstinvmih::network::hiding::Hiding;
 use gstinvmih::network::mosaic::{cut, splice};
+use gstinvmih::network::noise_shaping::NoiseShaper;
 use gstinvmih::network::quantisation::quantise;
 use gstinvmih::network::rescaling::Rescaling;
 use gstinvmih::network::{Device, Grid, Precision};
@@ -72,6 +73,19 @@ fn hiding(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn rounding(criterion: &mut Criterion) {
+    let mut group = group(criterion, "rounding a stego", SIDE * SIDE);
+    let stego = pictures(1, SIDE);
+    // What the sensitivity is does not change the time.
+    let sensitivity = Tensor::eye(12, (Kind::Float, Device::Cpu));
+    let shaper = NoiseShaper::new(&sensitivity, Device::Cpu).unwrap();
+    group.bench_function("to the nearest", |bencher| bencher.iter(|| black_box(quantise(&stego))));
+    group.bench_function("for reveal", |bencher| {
+        bencher.iter(|| black_box(shaper.quantise(&stego)))
+    });
+    group.finish();
+}
+
 fn rescaling(criterion: &mut Criterion) {
     for grid in [Grid::SHIPPED[0], Grid::SHIPPED[4]] {
         let name = format!("rescaling {grid}, one secret down");
@@ -110,5 +124,5 @@ fn training(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(parts, dense, hiding, rescaling, training);
+criterion_group!(parts, dense, hiding, rounding, rescaling, training);
 criterion_main!(parts);
