@@ -51,7 +51,7 @@ impl WeightsPaths {
 
 /// The file of the hiding module that serves a grid in a folder: the grid's own wins.
 pub fn hiding_in(folder: &Path, grid: Grid) -> Option<PathBuf> {
-    let modules = [Module::Hiding(Some(grid)), Module::Hiding(None)];
+    let modules = Module::Hiding(Some(grid)).candidates();
     modules.iter().find_map(|module| file(folder, &module.file_name()))
 }
 

@@ -44,6 +44,15 @@ impl Module {
         }
     }
 
+    /// The modules that can serve in its place, the best first: for a grid's own hiding module
+    /// itself and the one for all.
+    pub fn candidates(self) -> Vec<Self> {
+        match self {
+            Self::Hiding(Some(_)) => vec![self, Self::Hiding(None)],
+            _ => vec![self],
+        }
+    }
+
     /// The [`name`](Self::name) with the extension `.safetensors`.
     pub fn file_name(self) -> String {
         format!("{}.safetensors", self.name())

@@ -45,10 +45,7 @@ fn has_weights(folder: &Path) -> Result<bool, Error> {
 /// The first file of a module in some folders. A hiding module for one grid starts from its own or
 /// from the one for all.
 fn first_with(module: Module, folders: &[PathBuf]) -> Result<Option<WeightsFile>, Error> {
-    let sources = match module {
-        Module::Hiding(Some(_)) => vec![module, Module::Hiding(None)],
-        _ => vec![module],
-    };
+    let sources = module.candidates();
     let files = folders.iter().flat_map(|folder| {
         sources.iter().map(move |&source| (folder.join(source.file_name()), source))
     });
