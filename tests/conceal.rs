@@ -41,6 +41,18 @@ fn every_cover_gives_one_stego_with_its_times_flags_and_metas() {
 }
 
 #[test]
+fn a_secret_unlinked_at_its_end_serves_covers_that_come_later() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut conceal = Conceal::new(&format, &format);
+    let (cover, stills) = (picture(SIZE.0, SIZE.1, 1), secrets(SIZE, 10));
+    conceal.push_stills(&stills, &format);
+    let secret = conceal.element.static_pad("secret_3").unwrap();
+    secret.peer().unwrap().unlink(&secret).unwrap();
+    let made = conceal.push_and_pull(buffer(&cover, &format, 0));
+    assert_eq!(read(&made, &format), stego(&cover, &stills));
+}
+
+#[test]
 fn a_secret_is_the_latest_frame_at_or_before_the_cover() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
     let mut conceal = Conceal::new(&format, &format);

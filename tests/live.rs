@@ -170,16 +170,18 @@ fn reveal_adds_the_time_of_its_passes() {
 
 #[test]
 fn quality_of_service_drops_nothing() {
-    init();
-    for name in ["invmihconceal", "invmihreveal"] {
-        let element = gst::ElementFactory::make(name).build().unwrap();
-        let mut harness = Harness::with_element(&element, Some("sink"), Some("src"));
-        harness.play();
-        harness.set_src_caps(format().to_caps().unwrap());
+    let mut conceal = Conceal::new(&format(), &format());
+    conceal.push_stills(&secrets(SIZE, 10), &format());
+    conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), 0));
+    let element = gst::ElementFactory::make("invmihreveal").build().unwrap();
+    let mut reveal = Harness::with_element(&element, Some("sink"), Some("src"));
+    reveal.play();
+    reveal.set_src_caps(format().to_caps().unwrap());
+    for harness in [&mut conceal.cover, &mut reveal] {
         let late = gst::event::Qos::new(gst::QOSType::Underflow, 2.0, 1_000_000, None);
-        harness.push_upstream_event(late);
-        let events = std::iter::from_fn(|| harness.try_pull_upstream_event());
-        assert!(events.into_iter().all(|event| event.type_() != gst::EventType::Qos), "{name}");
+        assert!(harness.push_upstream_event(late));
+        let mut events = std::iter::from_fn(|| harness.try_pull_upstream_event());
+        assert!(events.all(|event| event.type_() != gst::EventType::Qos));
     }
 }
 

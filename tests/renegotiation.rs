@@ -87,13 +87,17 @@ fn sources_are_asked_for_as_many_buffers_as_are_held() {
     let mut conceal = Conceal::of(element, &format(), &format());
     conceal.push_stills(&secrets(SIZE, 10), &format());
     conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), 0));
-    let asked = |name: &str| {
+    let asked = |conceal: &Conceal, name: &str| {
         let mut query = gst::query::Allocation::new(Some(&format().to_caps().unwrap()), true);
         assert!(conceal.element.static_pad(name).unwrap().query(&mut query));
-        assert!(query.find_allocation_meta::<gst_video::VideoMeta>().is_some());
-        query.allocation_pools().next().map(|(_, size, min, _)| (size as usize, min))
+        let pool = query.allocation_pools().next().map(|(_, size, min, _)| (size as usize, min));
+        (pool.unwrap(), query.find_allocation_meta::<gst_video::VideoMeta>().is_some())
     };
-    assert_eq!(asked("sink"), Some((format().size(), 6)));
+    // Covers as their rows come only where the stegos may be so too.
+    assert_eq!(asked(&conceal, "sink"), ((format().size(), 6), false));
+    assert!(asked(&conceal, "secret_0").1);
+    conceal.cover.add_propose_allocation_meta(gst_video::VideoMeta::meta_api(), None);
+    assert_eq!(asked(&conceal, "sink"), ((format().size(), 6), true));
 }
 
 #[test]
@@ -168,6 +172,44 @@ fn a_flush_of_the_cover_overtakes_the_stego_in_the_making() {
     flush(&mut conceal.cover);
     let made = conceal.push_and_pull(buffer(&cover, &large, 0));
     assert_eq!(made.pts(), Some(gst::ClockTime::ZERO));
+}
+
+/// Flushes a secret between two passes, when the next cover and the secret's next frame are there.
+#[test]
+fn a_secret_may_be_flushed_while_covers_wait() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let (first, second) = (secrets(SIZE, 10), secrets(SIZE, 20));
+    let cover = picture(SIZE.0, SIZE.1, 1);
+    conceal.cover.push(buffer(&cover, &format(), 0)).unwrap();
+    for (harness, still) in conceal.secrets.iter_mut().zip(&first) {
+        harness.push(buffer(still, &format(), 0)).unwrap();
+    }
+    let pad = |name: &str| conceal.element.static_pad(name).unwrap();
+    let [sink, secret, stegos] = ["sink", "secret_0", "src"].map(pad);
+    let source = secret.peer().unwrap();
+    let queued = sink.clone().downcast::<gst_base::AggregatorPad>().unwrap();
+    stegos.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        while !queued.has_buffer() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        source.push_event(gst::event::FlushStart::new());
+        source.push_event(gst::event::FlushStop::new(true));
+        gst::PadProbeReturn::Remove
+    });
+    let next = buffer(&cover, &format(), 40);
+    let covers = sink.peer().unwrap();
+    let pushed = std::thread::spawn(move || covers.push(next));
+    for (harness, still) in conceal.secrets.iter_mut().zip(&second) {
+        harness.push(buffer(still, &format(), 40)).unwrap();
+        harness.push_event(gst::event::Eos::new());
+    }
+    assert_eq!(read(&conceal.cover.pull().unwrap(), &format()), stego(&cover, &first));
+    pushed.join().unwrap().unwrap();
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    conceal.secrets[0].push_event(gst::event::Segment::new(&segment));
+    conceal.secrets[0].push(buffer(&second[0], &format(), 40)).unwrap();
+    conceal.secrets[0].push_event(gst::event::Eos::new());
+    assert_eq!(read(&conceal.cover.pull().unwrap(), &format()), stego(&cover, &second));
 }
 
 #[test]

@@ -66,6 +66,21 @@ fn a_sequence_spreads_the_secrets_over_the_stegos_time() {
 }
 
 #[test]
+fn a_sequence_played_backwards_goes_from_the_last_secret_to_the_first() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut harness = harness("sequence", &format);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_rate(-1.0);
+    segment.set_stop(gst::ClockTime::SECOND);
+    harness.push_event(gst::event::Segment::new(&segment));
+    harness.push(buffer(&STEGO, &format, 40)).unwrap();
+    for (made, u) in pull_all(&mut harness).iter().zip((0..SECRETS).rev()) {
+        assert_eq!(made.pts(), milliseconds(40 + 10 * u as u64));
+        assert_eq!(read(made, &format), REVEALED[u]);
+    }
+}
+
+#[test]
 fn a_constant_frame_rate_stands_in_for_a_missing_duration() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 50);
     let mut harness = harness("sequence", &format);

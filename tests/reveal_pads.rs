@@ -69,6 +69,34 @@ fn a_stego_without_anyone_to_take_it_is_not_linked() {
     assert_eq!(harness.push(stego(0)), Err(gst::FlowError::NotLinked));
 }
 
+#[test]
+fn pads_linked_later_take_a_stream_that_nobody_took() {
+    let element = element();
+    let mut harness = Harness::with_element(&element, Some("sink"), None);
+    harness.play();
+    harness.set_src_caps(format().to_caps().unwrap());
+    assert_eq!(harness.push(stego(0)), Err(gst::FlowError::NotLinked));
+    // `src` stays unlinked; the last pad is linked after one that goes.
+    let released = element.request_pad_simple("src_0").unwrap();
+    let mut first = Harness::with_element(&element, None, Some("src_1"));
+    first.play();
+    harness.push(stego(40)).unwrap();
+    assert_eq!(first.pull().unwrap().pts(), Some(gst::ClockTime::from_mseconds(40)));
+    let late = element.request_pad_simple("src_2").unwrap();
+    harness.push(stego(80)).unwrap();
+    let sink = gst::Pad::builder(gst::PadDirection::Sink)
+        .event_function(|_, _, _| true)
+        .chain_function(|_, _, _| Ok(gst::FlowSuccess::Ok))
+        .build();
+    sink.set_active(true).unwrap();
+    late.link(&sink).unwrap();
+    let arrived = frames(&late);
+    element.release_request_pad(&released);
+    element.release_request_pad(&element.static_pad("src_1").unwrap());
+    harness.push(stego(120)).unwrap();
+    arrived.recv_timeout(LIMIT).unwrap();
+}
+
 /// As where an application takes a branch away: it stops the branch, then gives back the pad.
 #[test]
 fn a_pad_released_during_its_push_stops_nothing_else() {

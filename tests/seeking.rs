@@ -169,17 +169,20 @@ fn a_source_that_refuses_a_seek_is_an_error() {
 }
 
 #[test]
-fn a_seek_in_bytes_is_refused_and_all_goes_on() {
+fn seeks_in_bytes_and_to_a_segment_are_refused_and_all_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let pipeline = seekable("identity", &still(folder.path()));
     pause(&pipeline);
     seek(&pipeline, 1000);
     let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
     let (start, stop) = (gst::format::Bytes::ZERO, gst::format::Bytes::NONE);
-    let bytes = gst::event::Seek::new(1.0, gst::SeekFlags::FLUSH, set, start, none, stop);
+    let bytes = |flags| gst::event::Seek::new(1.0, flags, set, start, none, stop);
     let stegos = pipeline.by_name("c").unwrap().static_pad("src").unwrap();
     assert!(!can_seek(&pipeline, gst::Format::Bytes));
-    assert!(!stegos.send_event(bytes));
+    assert!(!stegos.send_event(bytes(gst::SeekFlags::FLUSH)));
+    assert!(!stegos.send_event(bytes(gst::SeekFlags::empty())));
+    let segment = gst::SeekFlags::FLUSH | gst::SeekFlags::SEGMENT;
+    assert!(pipeline.seek_simple(segment, gst::ClockTime::ZERO).is_err());
     pipeline.set_state(gst::State::Playing).unwrap();
     wait_for(&pipeline, gst::MessageType::Eos);
     pipeline.set_state(gst::State::Null).unwrap();

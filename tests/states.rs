@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use common::pipeline::{both, resident, wait_for_end, within};
+use common::pipeline::{both, resident, small_weights, wait_for_end, within};
 use gst::glib;
 use gst::prelude::*;
 
@@ -53,6 +53,29 @@ fn two_hundred_times_from_null_to_playing_and_back() {
         assert!(growth < BOUND, "{} KiB more", growth / 1024);
         let error = pipeline.bus().unwrap().pop_filtered(&[gst::MessageType::Error]);
         assert!(error.is_none(), "{error:?}");
+    });
+}
+
+#[test]
+fn a_cover_that_is_always_ahead_can_be_sought_and_stopped() {
+    within(LIMIT, || {
+        let photos = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos");
+        let weights = small_weights();
+        let pipeline = gst::parse::launch(&format!(
+            "videotestsrc ! video/x-raw,format=RGB,width=64,height=64 ! invmihconceal \
+             model-location={} secret-location={photos} ! fakesink name=sink",
+            weights.display()
+        ));
+        let pipeline: gst::Pipeline = pipeline.unwrap().downcast().unwrap();
+        let arrivals = arrivals(&pipeline);
+        for target in [1000, 2000, 3000].map(gst::ClockTime::from_seconds) {
+            pipeline.set_state(gst::State::Playing).unwrap();
+            arrivals.recv_timeout(LIMIT).unwrap();
+            pipeline.seek_simple(gst::SeekFlags::FLUSH, target).unwrap();
+            while arrivals.recv_timeout(LIMIT).unwrap().pts() < Some(target) {}
+            pipeline.set_state(gst::State::Null).unwrap();
+            while arrivals.try_recv().is_ok() {}
+        }
     });
 }
 

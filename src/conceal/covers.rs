@@ -67,10 +67,12 @@ impl Covers {
         &self,
         pad: &gst_base::AggregatorPad,
     ) -> Result<Option<gst::Signed<gst::ClockTime>>, gst::ErrorMessage> {
-        match (self.queue.front(), pad.peek_buffer()) {
-            (Some(cover), _) => Ok(Some(cover.time)),
-            (None, Some(buffer)) => running_time(pad, &buffer, !self.begun).map(Some),
-            (None, None) => Ok(None),
+        if let Some(cover) = self.queue.front() {
+            return Ok(Some(cover.time));
+        }
+        match pad.peek_buffer() {
+            Some(buffer) => running_time(pad, &buffer, !self.begun),
+            None => Ok(None),
         }
     }
 
@@ -105,14 +107,17 @@ impl Covers {
     }
 
     fn take(&mut self, pad: &gst_base::AggregatorPad) -> Result<Option<Cover>, gst::ErrorMessage> {
-        let Some(buffer) = pad.pop_buffer() else {
+        let Some(buffer) = pad.peek_buffer() else {
             return Ok(None);
         };
+        let Some(time) = running_time(pad, &buffer, !self.begun)? else {
+            return Ok(None);
+        };
+        pad.drop_buffer();
         let (caps, info) = self
             .format
             .clone()
             .ok_or_else(|| gst::error_msg!(gst::StreamError::Format, ("the cover has no caps")))?;
-        let time = running_time(pad, &buffer, !self.begun)?;
         self.begun = true;
         let segment = pad.segment();
         Ok(Some(Cover { buffer, caps, info, segment, time, flushes: self.flushes }))
@@ -120,14 +125,18 @@ impl Covers {
 }
 
 /// The running time of a frame. A stream's first frame may come without a timestamp, as a single
-/// picture does: then it stands at the start of its segment.
+/// picture does: then it stands at the start of its segment. It has none if the pad was flushed since
+/// the frame was first looked at: the base class keeps such a frame until it is given the word back.
 pub fn running_time(
     pad: &gst_base::AggregatorPad,
     buffer: &gst::BufferRef,
     first: bool,
-) -> Result<gst::Signed<gst::ClockTime>, gst::ErrorMessage> {
-    let name = pad.name();
-    let segment = pad.segment().downcast::<gst::ClockTime>().map_err(|segment| {
+) -> Result<Option<gst::Signed<gst::ClockTime>>, gst::ErrorMessage> {
+    let (name, segment) = (pad.name(), pad.segment());
+    if segment.format() == gst::Format::Undefined {
+        return Ok(None);
+    }
+    let segment = segment.downcast::<gst::ClockTime>().map_err(|segment| {
         let format = segment.format();
         gst::error_msg!(
             gst::StreamError::Format,
@@ -138,7 +147,8 @@ pub fn running_time(
         None if first => segment.start(),
         timestamp => timestamp,
     };
-    timestamp.and_then(|timestamp| segment.to_running_time_full(timestamp)).ok_or_else(|| {
+    let time = timestamp.and_then(|timestamp| segment.to_running_time_full(timestamp));
+    time.map(Some).ok_or_else(|| {
         gst::error_msg!(
             gst::StreamError::Format,
             ("{name}: a frame after the first has no timestamp")

@@ -301,7 +301,10 @@ impl AggregatorImpl for InvMihConceal {
         if let Some(size) = info.and_then(|info| info.size().try_into().ok()) {
             query.add_allocation_pool(gst::BufferPool::NONE, size, held + 1, 0);
         }
-        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        // A stego lies in memory as its cover does.
+        if pad != &self.cover_pad || self.neighbour_takes_any_layout(query.get().0) {
+            query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        }
         Ok(())
     }
 
@@ -313,6 +316,10 @@ impl AggregatorImpl for InvMihConceal {
     fn aggregate(&self, mut late: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
         // Until there is no more to do: the base class may wait for frames on all pads.
         loop {
+            // A seek and a stop wait for this task, while the cover's source may go on.
+            if self.obj().src_pad().pad_flags().contains(gst::PadFlags::FLUSHING) {
+                return Err(gst::FlowError::Flushing);
+            }
             match self.next_step(late).map_err(|error| self.failed(error))? {
                 Step::Conceal(batch) => {
                     for stego in self.conceal(batch).map_err(|error| self.failed(error))? {
@@ -339,6 +346,14 @@ impl InvMihConceal {
             pads.into_iter().filter_map(|pad| pad.downcast().ok()).collect();
         secrets.sort_by_key(|pad| pad.imp().number());
         secrets
+    }
+
+    /// Whether what takes the stegos reads from their buffers how they lie in memory.
+    fn neighbour_takes_any_layout(&self, caps: Option<&gst::CapsRef>) -> bool {
+        let caps = caps.map(ToOwned::to_owned);
+        let mut query = gst::query::Allocation::new(caps.as_ref(), false);
+        self.obj().src_pad().peer_query(&mut query)
+            && query.find_allocation_meta::<gst_video::VideoMeta>().is_some()
     }
 
     /// Whether a pad may be added now.

@@ -83,6 +83,9 @@ impl SecretPad {
         let mut state = self.state.lock().unwrap();
         while let Some(buffer) = pad.peek_buffer() {
             let start = covers::running_time(pad.upcast_ref(), &buffer, !state.begun)?;
+            let Some(start) = start else {
+                return Ok(false);
+            };
             let gap = covers::is_gap(&buffer);
             let end = |duration| start.checked_add(gst::Signed::Positive(duration));
             let lasts = |duration| gap && end(duration).is_none_or(|end| end > time);

@@ -18,9 +18,16 @@ impl InvMihConceal {
             gst::EventView::Reconfigure(_) | gst::EventView::Navigation(_) => {
                 self.cover_pad.push_event(event)
             }
-            gst::EventView::Seek(seek) if seek.get().1.contains(gst::SeekFlags::FLUSH) => {
-                let format = seek.get().3.format();
-                format == gst::Format::Time && self.seek(event)
+            gst::EventView::Seek(seek) => {
+                let (_, flags, _, start, ..) = seek.get();
+                // The end of a secret's segment does not say whether frames follow.
+                if start.format() != gst::Format::Time || flags.contains(gst::SeekFlags::SEGMENT) {
+                    return false;
+                }
+                match flags.contains(gst::SeekFlags::FLUSH) {
+                    true => self.seek(event),
+                    false => self.parent_src_event(event),
+                }
             }
             _ => self.parent_src_event(event),
         }

@@ -3,6 +3,7 @@
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use gst_base::prelude::*;
 
 use super::imp::{CAT, InvMihConceal};
 
@@ -102,7 +103,7 @@ impl InvMihConceal {
         let linked: Vec<_> = self
             .secret_pads()
             .iter()
-            .filter(|pad| pad.is_linked() || pad.imp().has_frame())
+            .filter(|pad| pad.is_linked() || pad.has_buffer() || pad.imp().has_frame())
             .filter_map(|pad| pad.imp().number())
             .collect();
         let needed = self.wait.lock().unwrap().needed.unwrap_or_default();

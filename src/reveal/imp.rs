@@ -313,11 +313,18 @@ impl InvMihReveal {
         for pad in &pads {
             let pushed = match linked.contains(&pad) {
                 true => self.push_pictures(pad, &pictures, stego, &info),
+                // It was linked during the pass.
+                false if pad.is_linked() => Ok(gst::FlowSuccess::Ok),
                 false => Err(gst::FlowError::NotLinked),
             };
             if let Some(flow) = self.state.lock().unwrap().flow(pad, pushed) {
                 combined = flow;
-                combined?;
+            }
+            // What the pads after this one had before does not count until they have had their turn.
+            if let Err(error) = combined
+                && !matches!(error, gst::FlowError::NotLinked | gst::FlowError::Eos)
+            {
+                return combined;
             }
         }
         combined
@@ -343,13 +350,15 @@ impl InvMihReveal {
             None => pictures.joined.as_ref().map_or(&*pictures.secrets, std::slice::from_ref),
         };
         let duration = stego.duration().or_else(|| frame_duration(info.fps()));
-        for (index, picture) in pictures.iter().enumerate() {
-            let mut buffer = video::buffer(picture, &pad_info).map_err(|error| {
+        let backwards = self.plays_backwards();
+        for turn in 0..pictures.len() {
+            let index = if backwards { pictures.len() - 1 - turn } else { turn };
+            let mut buffer = video::buffer(&pictures[index], &pad_info).map_err(|error| {
                 self.post_error_message(error);
                 gst::FlowError::Error
             })?;
             let target = buffer.make_mut();
-            if index == 0 {
+            if turn == 0 {
                 target.set_flags(stego.flags() & gst::BufferFlags::DISCONT);
             }
             let (start, length) = share(stego.pts(), duration, index, pictures.len());
@@ -358,5 +367,11 @@ impl InvMihReveal {
             pad.push(buffer)?;
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Whether stegos come from the last to the first.
+    fn plays_backwards(&self) -> bool {
+        let segment = self.sink_pad.sticky_event::<gst::event::Segment>(0);
+        segment.is_some_and(|segment| segment.segment().rate() < 0.0)
     }
 }

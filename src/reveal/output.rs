@@ -41,9 +41,12 @@ impl Output {
         let mut caps = stego.to_owned();
         let fields = caps.make_mut();
         let set = match self {
-            Self::Sequence => {
-                sequence_rate(info.fps(), grid).map(|rate| fields.set("framerate", rate))
-            }
+            Self::Sequence => ["framerate", "max-framerate"].into_iter().try_for_each(|name| {
+                if let Ok(rate) = stego.structure(0)?.get(name) {
+                    fields.set(name, sequence_rate(rate, grid)?);
+                }
+                Some(())
+            }),
             Self::Montage => {
                 montage_size(info.width(), info.height(), grid).map(|(width, height)| {
                     fields.set("width", width);
@@ -68,7 +71,7 @@ impl Output {
     }
 }
 
-/// N times a frame rate, unless it is too large for caps.
+/// N times a frame rate, unless it is too large for caps; 0 stays a variable one.
 fn sequence_rate(fps: gst::Fraction, grid: Grid) -> Option<gst::Fraction> {
     // The frame rate is in its lowest terms already.
     let factor = gst::Fraction::new(grid.secrets() as i32, fps.denom());
@@ -135,6 +138,14 @@ mod tests {
         let info =
             |output: Output| VideoInfo::from_caps(&output.caps(&stego, grid()).unwrap()).unwrap();
         assert_eq!(info(Output::Sequence).fps(), gst::Fraction::new(180_000, 1001));
+        let mut variable = stego.copy();
+        let rates = variable.make_mut();
+        rates.set("framerate", gst::Fraction::new(0, 1));
+        rates.set("max-framerate", gst::Fraction::new(30, 1));
+        let variable = Output::Sequence.caps(&variable, grid()).unwrap();
+        let rate = |name| variable.structure(0).unwrap().get::<gst::Fraction>(name).unwrap();
+        assert_eq!(rate("framerate"), gst::Fraction::new(0, 1));
+        assert_eq!(rate("max-framerate"), gst::Fraction::new(180, 1));
         let montage = info(Output::Montage);
         assert_eq!((montage.width(), montage.height()), (10, 9));
         assert_eq!(montage.fps(), gst::Fraction::new(30000, 1001));
