@@ -11,7 +11,7 @@ use super::Grid;
 /// Splits each m×n block of a picture into m·n sub-bands, and joins them again.
 #[derive(Debug)]
 pub struct Decomposition {
-    /// (m·n)×1×m×n, one orthonormal basis picture a sub-band.
+    /// (m·n)×(m·n), the pixels of one orthonormal basis picture a row, which is a sub-band.
     basis: Tensor,
     /// Gain of every sub-band.
     scale: f64,
@@ -41,22 +41,20 @@ impl Decomposition {
             }
         }
         let (rows, columns) = (rows as i64, columns as i64);
-        let basis =
-            Tensor::from_slice(&basis).view([rows * columns, 1, rows, columns]).to_device(device);
+        let basis = Tensor::from_slice(&basis).view([rows * columns, -1]).to_device(device);
         Self { basis, scale, rows, columns }
     }
 
     /// N×C×H×W to N×(mn·C)×(H/m)×(W/n): sub-band by sub-band, the low band first.
     pub fn forward(&self, picture: &Tensor) -> Tensor {
         let (count, channels, height, width) = dims(picture);
-        let planes = picture.reshape([count * channels, 1, height, width]);
-        let bands = planes.conv2d(&self.basis, None::<&Tensor>, [self.rows, self.columns], 0, 1, 1);
         let (h, w) = (height / self.rows, width / self.columns);
-        bands
-            .view([count, channels, self.rows * self.columns, h, w])
-            .transpose(1, 2)
-            .reshape([count, -1, h, w])
-            * self.scale
+        // The pixels of all blocks at the same place in the block.
+        let pixels = picture
+            .reshape([count, channels, h, self.rows, w, self.columns])
+            .permute([0, 3, 5, 1, 2, 4])
+            .reshape([count, self.rows * self.columns, -1]);
+        self.basis.matmul(&pixels).view([count, -1, h, w]) * self.scale
     }
 
     /// The exact inverse of [`forward`](Self::forward).
@@ -64,14 +62,13 @@ impl Decomposition {
         let (count, channels, height, width) = dims(bands);
         let sub_bands = self.rows * self.columns;
         let channels = channels / sub_bands;
-        let planes = bands
-            .reshape([count, sub_bands, channels, height, width])
-            .transpose(1, 2)
-            .reshape([count * channels, sub_bands, height, width])
-            / self.scale;
-        planes
-            .conv_transpose2d(&self.basis, None::<&Tensor>, [self.rows, self.columns], 0, 0, 1, 1)
-            .view([count, channels, height * self.rows, width * self.columns])
+        let bands = bands.reshape([count, sub_bands, -1]) / self.scale;
+        self.basis
+            .tr()
+            .matmul(&bands)
+            .view([count, self.rows, self.columns, channels, height, width])
+            .permute([0, 3, 4, 1, 5, 2])
+            .reshape([count, channels, height * self.rows, width * self.columns])
     }
 }
 

@@ -16,18 +16,25 @@ use super::Error;
 /// [`Error::DeviceName`] for any other text, [`Error::DeviceAbsent`] where a CUDA device is named
 /// and absent: never a fallback.
 pub fn parse(name: &str) -> Result<Device, Error> {
+    // First of all: libtorch remembers for good that there is no CUDA once it has computed without.
+    LazyLock::force(&CUDA_LIBRARY);
+    if name == "cpu" {
+        return Ok(Device::Cpu);
+    }
+    let found = cuda_devices();
     let index = match name {
-        "cpu" => return Ok(Device::Cpu),
-        "auto" => return Ok(if cuda_devices() > 0 { Device::Cuda(0) } else { Device::Cpu }),
+        "auto" if found == 0 => return Ok(Device::Cpu),
+        "auto" => 0,
         "cuda" => 0,
         _ => name
             .strip_prefix("cuda:")
-            .and_then(|index| index.parse().ok())
+            .and_then(|index| index.parse::<u32>().ok())
             .ok_or_else(|| Error::DeviceName(name.into()))?,
     };
-    let found = cuda_devices();
-    if (index as i64) < found {
-        return Ok(Device::Cuda(index));
+    if i64::from(index) < found {
+        // The fastest of cuDNN's ways for each size that comes.
+        Cuda::cudnn_set_benchmark(true);
+        return Ok(Device::Cuda(index as usize));
     }
     let reason = match &*CUDA_LIBRARY {
         Ok(_) => String::new(),
@@ -61,7 +68,7 @@ mod tests {
 
     #[test]
     fn unknown_names_are_refused() {
-        for name in ["", "gpu", "cuda:", "cuda:x", "cpu:0"] {
+        for name in ["", "gpu", "cuda:", "cuda:x", "cpu:0", "cuda:18446744073709551615"] {
             let message = parse(name).unwrap_err().to_string();
             assert!(message.contains(&format!("'{name}'")), "{message}");
         }

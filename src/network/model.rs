@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
 use super::hiding::Hiding;
@@ -124,7 +123,7 @@ impl Model {
             hiding: multiplications(&file),
             rescaling: multiplications(&rescaling),
         };
-        let mut hiding = restored(&file, device, precision, |path| {
+        let mut hiding = file.restored(device, precision, |path| {
             Hiding::new(path, file.header.blocks, file.header.clamp)
         })?;
         hiding.shaper = file.shaper(device)?;
@@ -134,7 +133,7 @@ impl Model {
             precision,
             multiplications,
             hiding,
-            rescaling: restored(&rescaling, device, precision, |path| {
+            rescaling: rescaling.restored(device, precision, |path| {
                 Rescaling::new(path, grid, rescaling.header.blocks, rescaling.header.clamp)
             })?,
         })
@@ -313,23 +312,6 @@ fn joined(mut pictures: Vec<Tensor>) -> Tensor {
 fn multiplications(file: &WeightsFile) -> usize {
     let weights = file.shapes().into_iter().filter(|(name, _)| name.ends_with("weight"));
     weights.map(|(_, shape)| shape.iter().product::<usize>()).sum()
-}
-
-/// A module with the weights of a file, in the precision that it computes in.
-fn restored<M>(
-    file: &WeightsFile,
-    device: Device,
-    precision: Precision,
-    module: impl FnOnce(&tch::nn::Path) -> M,
-) -> Result<M, Error> {
-    let mut store = VarStore::new(device);
-    let module = module(&store.root());
-    let variables = store.variables();
-    file.check_complete(&variables)?;
-    file.copy_to(&variables)?;
-    store.freeze();
-    store.set_kind(precision.kind());
-    Ok(module)
 }
 
 fn check_size(

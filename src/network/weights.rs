@@ -8,10 +8,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::noise_shaping::NoiseShaper;
-use super::{Error, Grid};
+use super::{Error, Grid, Precision};
 
 /// The version of the format written and read here.
 const FORMAT: &str = "1";
@@ -211,6 +212,27 @@ impl WeightsFile {
             tch::no_grad(|| variable.shallow_clone().f_copy_(&tensor))?;
         }
         Ok(())
+    }
+
+    /// A module with these weights, in the precision that it computes in.
+    ///
+    /// # Errors
+    /// [`Error::WeightsContent`] for a file that lacks a tensor, and those of
+    /// [`copy_to`](Self::copy_to).
+    pub(crate) fn restored<M>(
+        &self,
+        device: Device,
+        precision: Precision,
+        module: impl FnOnce(&tch::nn::Path) -> M,
+    ) -> Result<M, Error> {
+        let mut store = VarStore::new(device);
+        let module = module(&store.root());
+        let variables = store.variables();
+        self.check_complete(&variables)?;
+        self.copy_to(&variables)?;
+        store.freeze();
+        store.set_kind(precision.kind());
+        Ok(module)
     }
 
     /// How stegos are rounded, where a hiding module says so.

@@ -8,7 +8,7 @@ const BETA1: f64 = 0.9;
 pub const BETA2: f64 = 0.99;
 const EPSILON: f64 = 1e-8;
 
-/// Takes a variable's gradient into its moments, for the step of this number, counted from 1.
+/// Takes gradients of any shape into their moments, for the step of this number, counted from 1.
 /// Returns what to go against, times the rate.
 pub fn direction(gradient: &Tensor, first: &mut Tensor, second: &mut Tensor, step: u64) -> Tensor {
     let _ = first.lerp_(gradient, 1.0 - BETA1);

@@ -51,6 +51,11 @@ impl Average {
         });
     }
 
+    /// Goes back to other averages.
+    pub fn go_back(&mut self, to: &HashMap<String, Tensor>) {
+        assign(&self.averages, to);
+    }
+
     /// How often [`update`](Self::update) was called.
     pub fn updates(&self) -> u64 {
         self.updates

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use tch::nn::VarStore;
 use tch::{Device, Tensor, no_grad};
 
 use super::Error;
@@ -31,14 +30,13 @@ impl BicubicModel {
     pub fn open(folder: &Path, grid: Grid, device: Device) -> Result<Self, Error> {
         let general = || folder.join(Module::Hiding(None).file_name());
         let file = WeightsFile::open(&hiding_in(folder, grid).unwrap_or_else(general))?;
+        let precision = Precision::best(device);
         caught(|| {
-            let mut store = VarStore::new(device);
-            let mut hiding = Hiding::new(&store.root(), file.header.blocks, file.header.clamp);
+            let mut hiding = file.restored(device, precision, |path| {
+                Hiding::new(path, file.header.blocks, file.header.clamp)
+            })?;
             hiding.shaper = file.shaper(device)?;
-            file.check_complete(&store.variables())?;
-            file.copy_to(&store.variables())?;
-            store.freeze();
-            Ok(Self { grid, device, precision: Precision::best(device), hiding })
+            Ok(Self { grid, device, precision, hiding })
         })
     }
 

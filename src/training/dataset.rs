@@ -9,6 +9,7 @@ use rand::{Rng, RngExt};
 use tch::{Device, Kind, Tensor};
 
 use super::Error;
+use crate::network::caught;
 use crate::pictures;
 
 /// Patches are taken at a random scale from here to 1, where the photograph is large enough: it
@@ -35,8 +36,17 @@ impl Photographs {
     ///
     /// # Errors
     /// [`Error::Io`] for a folder that cannot be read, [`Error::Photographs`] if none
-    /// can be used.
+    /// can be used, [`Error::Network`] if they do not fit into the device's memory.
     pub fn load(
+        folders: &[PathBuf],
+        patch: i64,
+        device: Device,
+        progress: &ProgressBar,
+    ) -> Result<Self, Error> {
+        caught(|| Self::decoded(folders, patch, device, progress))
+    }
+
+    fn decoded(
         folders: &[PathBuf],
         patch: i64,
         device: Device,

@@ -27,21 +27,24 @@ pub enum Verdict {
 pub struct Watch(VecDeque<f64>);
 
 impl Watch {
-    /// Judges a step's loss, with those just before it, against the running median.
+    /// Judges a step's loss, with those just before it, against the running median. One that is not
+    /// finite counts as larger than any other.
     pub fn judge(&mut self, loss: f64) -> Verdict {
-        if !loss.is_finite() {
-            return Verdict::Skip;
+        let usual = if loss.is_finite() { Verdict::Step } else { Verdict::Skip };
+        self.0.push_back(if loss.is_finite() { loss } else { f64::MAX });
+        if self.0.len() > WINDOW {
+            self.0.pop_front();
         }
-        self.0.push_back(loss);
-        if self.0.len() <= WINDOW {
-            return Verdict::Step;
+        if self.0.len() < LATEST {
+            return usual;
         }
-        self.0.pop_front();
-        if median(self.0.iter().rev().take(LATEST)) > LIMIT * median(self.0.iter()) {
+        let latest = median(self.0.iter().rev().take(LATEST));
+        let settled = self.0.len() == WINDOW;
+        if latest == f64::MAX || settled && latest > LIMIT * median(self.0.iter()) {
             self.0.clear();
             return Verdict::GoBack;
         }
-        Verdict::Step
+        usual
     }
 }
 
@@ -69,5 +72,13 @@ mod tests {
         let until = (1..=LATEST).find(|_| watch.judge(6.0) == Verdict::GoBack);
         assert_eq!(until, Some(LATEST / 2));
         assert_eq!(watch.judge(6.0), Verdict::Step);
+    }
+
+    #[test]
+    fn losses_that_stay_infinite_are_a_blow_up_from_the_start() {
+        let mut watch = Watch::default();
+        let verdicts: Vec<_> = (0..LATEST).map(|_| watch.judge(f64::INFINITY)).collect();
+        let skipped = [Verdict::Skip; LATEST - 1];
+        assert_eq!(verdicts, [&skipped[..], &[Verdict::GoBack]].concat());
     }
 }

@@ -35,6 +35,12 @@ pub enum Error {
         /// What was skipped and why.
         hint: String,
     },
+    /// Two folders to measure that cannot be told apart in the tables.
+    #[error("two folders are named '{0}': rename one, the tables would mix them up")]
+    SameName(String),
+    /// A report whose folder of pictures would have the report's own name.
+    #[error("'{0}' has no extension: name the report with one, .md for example")]
+    ReportName(PathBuf),
     /// Too few pictures to measure.
     #[error("{found} pictures, {needed} needed: a cover and {secrets} secrets")]
     Pictures {
@@ -80,6 +86,11 @@ pub enum Error {
         /// What is wrong, with what was expected.
         reason: String,
     },
+    /// A folder to go on in whose unfinished run is another one.
+    #[error(
+        "'{0}' has an unfinished run of other stages, grids, InvBlocks or another recipe: repeat its options to go on with it, or choose another --out to start anew from its weights"
+    )]
+    OtherRun(PathBuf),
     /// A grid that has no rescaling to train.
     #[error(
         "grid 1x1 hides one picture as it is, there is no rescaling to train: choose a larger grid"

@@ -12,7 +12,7 @@ use crate::network::Grid;
 use crate::network::hiding::Hiding;
 use crate::network::noise_shaping::NoiseShaper;
 use crate::network::rescaling::Rescaling;
-use crate::network::weights::{Header, Module, SENSITIVITY, WeightsFile, save};
+use crate::network::weights::{Header, Module, SENSITIVITY, WeightsFile, save, write_whole};
 
 /// The authors' bounds of ρ.
 const HIDING_CLAMP: f64 = 2.0;
@@ -31,6 +31,28 @@ pub fn check_folders(out: &Path, resume: Option<&Path>) -> Result<(), Error> {
     }
     if resume != Some(out) && has_weights(out)? {
         return Err(Error::Occupied(out.into()));
+    }
+    Ok(())
+}
+
+/// Copies rescaling weights from one folder to another that has none: hiding is trained with their
+/// tiles, so that with them the other folder has all that its run goes on from.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn bring_rescaling(from: &Path, to: &Path, grids: &[Grid]) -> Result<(), Error> {
+    for &grid in grids {
+        let name = Module::Rescaling(grid).file_name();
+        let (source, target) = (from.join(&name), to.join(&name));
+        if target.exists() || !source.exists() {
+            continue;
+        }
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            |source| Error::Io { path, source }
+        };
+        let bytes = std::fs::read(&source).map_err(failed(&source))?;
+        write_whole(&target, &bytes).map_err(failed(&target))?;
     }
     Ok(())
 }

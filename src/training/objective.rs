@@ -3,10 +3,10 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::dataset::Photographs;
-use super::losses::{Passage, Weights, bicubic_tiles, psnr};
+use super::losses::{Passage, Weights, bicubic_tiles, decibels, squared};
 use super::modules::Modules;
 use super::run::{Config, Stage};
 use super::sensitivity::sensitivity;
@@ -74,10 +74,20 @@ pub fn every(stride: usize, first: usize, pictures: &Tensor) -> Tensor {
 pub struct Outcome {
     /// The objective, to descend.
     pub loss: Tensor,
-    /// PSNR of the 8-bit stegos in dB; NaN while rescaling is trained alone.
-    pub cover: f64,
-    /// PSNR of the 8-bit recovered secrets in dB; the mosaics' while hiding is trained alone.
-    pub secret: f64,
+    /// Squared error of the 8-bit stegos; NaN while rescaling is trained alone.
+    cover: Tensor,
+    /// Squared error of the 8-bit recovered secrets; the mosaics' while hiding is trained alone.
+    secret: Tensor,
+}
+
+impl Outcome {
+    /// The loss, and the PSNRs in dB of stegos and secrets, read from the device at once.
+    pub fn values(&self) -> [f64; 3] {
+        let read = Tensor::stack(&[&self.loss, &self.cover, &self.secret].map(Tensor::detach), 0);
+        let read = read.to_kind(Kind::Double).to_device(Device::Cpu);
+        let [loss, cover, secret] = [0, 1, 2].map(|place| read.double_value(&[place]));
+        [loss, decibels(cover), decibels(secret)]
+    }
 }
 
 /// What a stage trains for.
@@ -112,8 +122,8 @@ impl Objective {
         let passage = self.passage(modules, batch, self.mosaic(modules, batch));
         Outcome {
             loss: self.weights.hiding(&passage, &self.wavelet),
-            cover: psnr(&passage.cover, &passage.stego),
-            secret: psnr(&passage.mosaic, &passage.recovered_mosaic),
+            cover: squared(&passage.cover, &passage.stego),
+            secret: squared(&passage.mosaic, &passage.recovered_mosaic),
         }
     }
 
@@ -144,8 +154,8 @@ impl Objective {
         let recovered = module.upscale(&received, self.precision);
         Outcome {
             loss: self.weights.rescaling(secrets, &recovered, &tiles, grid),
-            cover: f64::NAN,
-            secret: psnr(secrets, &quantise(&recovered)),
+            cover: Tensor::full([], f64::NAN, (Kind::Float, secrets.device())),
+            secret: squared(secrets, &quantise(&recovered)),
         }
     }
 
@@ -164,8 +174,8 @@ impl Objective {
             + self.weights.rescaling(&secrets, &recovered, &tiles, grid);
         Outcome {
             loss,
-            cover: psnr(&passage.cover, &passage.stego),
-            secret: psnr(&secrets, &quantise(&recovered)),
+            cover: squared(&passage.cover, &passage.stego),
+            secret: squared(&secrets, &quantise(&recovered)),
         }
     }
 

@@ -47,7 +47,8 @@ impl Optimizer {
         Self { method, ..Self::default() }
     }
 
-    /// Moves each variable that has a gradient, the gradient multiplied by `scale` first.
+    /// Moves each variable that has a gradient, the gradient multiplied by `scale` first. Those of one
+    /// shape move together: a GPU would spend longer on starting small operations than on doing them.
     pub fn step(
         &mut self,
         variables: &HashMap<String, Tensor>,
@@ -55,25 +56,49 @@ impl Optimizer {
         rate: f64,
         scale: f64,
     ) {
+        let mut groups: BTreeMap<_, Vec<&String>> = BTreeMap::new();
+        for (name, gradient) in gradients {
+            let steps = self.steps.entry(name.clone()).or_default();
+            *steps += 1;
+            groups.entry((gradient.size(), *steps)).or_default().push(name);
+        }
         no_grad(|| {
-            for (name, gradient) in gradients {
-                let movement = self.direction(name, &(gradient * scale)) * rate;
-                let _ = variables[name].shallow_clone().subtract_(&movement);
+            for ((_, steps), names) in groups {
+                let stacked: Vec<_> = names.iter().map(|&name| &gradients[name]).collect();
+                let gradient = Tensor::stack(&stacked, 0) * scale;
+                let movements = (self.direction(&names, &gradient, steps) * rate).unbind(0);
+                for (name, movement) in names.into_iter().zip(movements) {
+                    let _ = variables[name].shallow_clone().subtract_(&movement);
+                }
             }
         });
     }
 
-    fn direction(&mut self, name: &str, gradient: &Tensor) -> Tensor {
-        let fresh = || gradient.zeros_like();
-        let steps = self.steps.entry(name.into()).or_default();
-        *steps += 1;
-        let first = self.first.entry(name.into()).or_insert_with(fresh);
-        if self.method.orthogonalises(gradient) {
-            return muon::direction(gradient, first);
+    /// What variables of one shape go against, stacked as their gradients are.
+    fn direction(&mut self, names: &[&String], gradient: &Tensor, steps: u64) -> Tensor {
+        let mut first = stacked(&self.first, names, gradient);
+        if self.method.orthogonalises(&gradient.get(0)) {
+            let direction = muon::direction(gradient, &mut first);
+            unstack(&mut self.first, names, &first);
+            return direction;
         }
-        let second = self.second.entry(name.into()).or_insert_with(fresh);
-        adam::direction(gradient, first, second, *steps)
+        let mut second = stacked(&self.second, names, gradient);
+        let direction = adam::direction(gradient, &mut first, &mut second, steps);
+        unstack(&mut self.first, names, &first);
+        unstack(&mut self.second, names, &second);
+        direction
     }
+}
+
+/// The moments of some variables; zeros for those that have none yet.
+fn stacked(moments: &HashMap<String, Tensor>, names: &[&String], gradient: &Tensor) -> Tensor {
+    let fresh = gradient.get(0).zeros_like();
+    let own: Vec<_> = names.iter().map(|&name| moments.get(name).unwrap_or(&fresh)).collect();
+    Tensor::stack(&own, 0)
+}
+
+fn unstack(moments: &mut HashMap<String, Tensor>, names: &[&String], stacked: &Tensor) {
+    moments.extend(names.iter().map(|&name| name.clone()).zip(stacked.unbind(0)));
 }
 
 /// The gradients of a loss, for the variables that it depends on.

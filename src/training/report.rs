@@ -39,8 +39,11 @@ impl ReportFiles {
     /// Makes the folder.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::ReportName`], [`Error::Io`].
     pub fn create(file: &Path) -> Result<Self, Error> {
+        if file.extension().is_none() {
+            return Err(Error::ReportName(file.into()));
+        }
         let folder = file.with_extension("");
         fs::create_dir_all(&folder).map_err(|source| Error::Io { path: folder.clone(), source })?;
         Ok(Self { file: file.into(), folder })

@@ -31,6 +31,12 @@ const POINT_EVERY: u64 = 10;
 const SHAPE_EVERY: u64 = 500;
 const MOST_SETBACKS: usize = 5;
 
+/// What a run that blows up goes back to; the optimizer starts anew from there.
+struct Good {
+    variables: HashMap<String, Tensor>,
+    averages: HashMap<String, Tensor>,
+}
+
 /// A stage of a run.
 pub struct Trainer<'a> {
     config: Config,
@@ -57,6 +63,15 @@ impl<'a> Trainer<'a> {
         resume: &[PathBuf],
     ) -> Result<Self, Error> {
         config.check()?;
+        caught(|| Self::prepared(config, photographs, held_out, resume))
+    }
+
+    fn prepared(
+        config: Config,
+        photographs: &'a Photographs,
+        held_out: &Photographs,
+        resume: &[PathBuf],
+    ) -> Result<Self, Error> {
         tch::manual_seed(config.seed as i64);
         let own = config.grids.first().copied().filter(|_| config.own_hiding);
         let hiding = (config.stage != Stage::Rescaling).then_some(Module::Hiding(own));
@@ -130,7 +145,7 @@ impl<'a> Trainer<'a> {
         let mut curves = Curves::create(&self.config.out, &self.config.stage.to_string())?;
         let mut schedule = self.schedule();
         let mut saved = Instant::now();
-        let mut good = snapshot(&self.variables);
+        let mut good = self.good();
         let mut progress = Progress::new(&self.config, self.standing.step);
         while self.standing.progress < 1.0 {
             let rate = schedule.rate(self.standing.progress);
@@ -149,7 +164,7 @@ impl<'a> Trainer<'a> {
             }
             if saved.elapsed() > CHECKPOINT_EVERY {
                 self.checkpoint()?;
-                good = snapshot(&self.variables);
+                good = self.good();
                 saved = Instant::now();
             }
             if self.validation.is_due() || self.standing.progress >= 1.0 {
@@ -174,16 +189,11 @@ impl<'a> Trainer<'a> {
 
     /// Loss, cover PSNR and secret PSNR of a step's batch; descends, or goes back to the last good
     /// values.
-    fn step(
-        &mut self,
-        rate: f64,
-        schedule: &mut Schedule,
-        good: &HashMap<String, Tensor>,
-    ) -> Result<[f64; 3], Error> {
+    fn step(&mut self, rate: f64, schedule: &mut Schedule, good: &Good) -> Result<[f64; 3], Error> {
         let batch = Batch::random(&self.config, self.photographs, self.standing.step);
         let outcome = self.objective.outcome(&self.modules, &batch);
-        let value = outcome.loss.double_value(&[]);
-        match self.standing.watch.judge(value) {
+        let values = outcome.values();
+        match self.standing.watch.judge(values[0]) {
             Verdict::Step => self.descend(&outcome.loss, rate),
             Verdict::Skip => self.standing.skipped += 1,
             Verdict::GoBack => {
@@ -191,11 +201,19 @@ impl<'a> Trainer<'a> {
                 if self.standing.setbacks > MOST_SETBACKS {
                     return Err(Error::Diverged(self.standing.setbacks));
                 }
-                assign(&self.variables, good);
+                assign(&self.variables, &good.variables);
+                self.average.go_back(&good.averages);
+                self.optimizer = Optimizer::new(self.config.method);
                 schedule.halve();
             }
         }
-        Ok([value, outcome.cover, outcome.secret])
+        Ok(values)
+    }
+
+    /// Copies of what a run that blows up goes back to.
+    fn good(&self) -> Good {
+        let averages = snapshot(self.average.tensors());
+        Good { variables: snapshot(&self.variables), averages }
     }
 
     /// One step along the clipped gradient.

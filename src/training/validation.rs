@@ -68,8 +68,8 @@ impl Validation {
         let score = |batch: &Batch| {
             // The same jitter each time.
             tch::manual_seed(0);
-            let outcome = no_grad(|| objective.outcome(modules, batch));
-            Score { grid: batch.grid, cover: outcome.cover, secret: outcome.secret }
+            let [_, cover, secret] = no_grad(|| objective.outcome(modules, batch)).values();
+            Score { grid: batch.grid, cover, secret }
         };
         let scores = self.batches.iter().map(score).collect();
         self.due = Instant::now() + SHORTEST.max(SPARSENESS * started.elapsed());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `invmih-train evaluate`.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -36,7 +36,7 @@ pub struct EvaluateArgs {
     report: Option<PathBuf>,
     /// Stop after this many covers of each folder; all by default.
     #[arg(long)]
-    covers: Option<usize>,
+    covers: Option<NonZeroUsize>,
     /// Passphrase that scrambles what is hidden; none by default.
     #[arg(long)]
     passphrase: Option<String>,
@@ -60,17 +60,19 @@ pub struct EvaluateArgs {
 pub fn evaluate(args: EvaluateArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
+    let sets = sets(&args)?;
     let report = args.report.as_deref().map(ReportFiles::create).transpose()?;
     println!(
         "| images | N | picture | PSNR RGB | SSIM RGB | PSNR Y | SSIM Y | worst PSNR RGB | worst SSIM RGB |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut measured = Vec::new();
-    for (place, folder) in args.images.iter().enumerate() {
+    for set in sets {
         for &secrets in &args.secrets {
             // One sheet for each number of secrets, of the first folder.
-            let sheet = report.as_ref().filter(|_| place == 0).map(|report| report.sheet(secrets));
-            let entry = measure_folder(&args, device, folder, secrets, sheet.as_deref())?;
+            let first = measured.iter().all(|entry: &Measured| entry.secrets != secrets);
+            let sheet = report.as_ref().filter(|_| first).map(|report| report.sheet(secrets));
+            let entry = measure_set(&args, device, &set, secrets, sheet.as_deref())?;
             print_scores(&entry.images, secrets, "cover", &entry.scores.cover);
             print_scores(&entry.images, secrets, "secret", &entry.scores.secret);
             measured.push(entry);
@@ -82,19 +84,42 @@ pub fn evaluate(args: EvaluateArgs) -> Result<(), Error> {
     }
 }
 
+/// The pictures of a folder.
+struct Set {
+    name: String,
+    files: Vec<PathBuf>,
+}
+
+/// The folders, each known to have enough pictures, before anything is measured.
+fn sets(args: &EvaluateArgs) -> Result<Vec<Set>, Error> {
+    let mut sets: Vec<Set> = Vec::new();
+    for folder in &args.images {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if sets.iter().any(|set| set.name == name) {
+            return Err(Error::SameName(name));
+        }
+        let files = picture_files(folder)?;
+        for &secrets in &args.secrets {
+            groups(&files, Grid::for_secrets(secrets)?)?;
+        }
+        sets.push(Set { name, files });
+    }
+    Ok(sets)
+}
+
 /// Measures the groups of a folder; the first one also goes to a contact sheet.
-fn measure_folder(
+fn measure_set(
     args: &EvaluateArgs,
     device: Device,
-    folder: &Path,
+    set: &Set,
     secrets: u32,
     sheet: Option<&Path>,
 ) -> Result<Measured, Error> {
     let grid = Grid::for_secrets(secrets)?;
     let network = network(args, grid, device)?;
-    let images = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut groups = groups(&picture_files(folder)?, grid)?;
-    groups.truncate(args.covers.unwrap_or(usize::MAX));
+    let images = set.name.clone();
+    let mut groups = groups(&set.files, grid)?;
+    groups.truncate(args.covers.map_or(usize::MAX, NonZeroUsize::get));
     let progress = progress_bar("{msg} [{bar:30}] {pos}/{len}, {eta} left");
     progress.set_length(groups.len() as u64);
     progress.set_message(format!("{images}, {secrets} secrets"));

@@ -15,7 +15,7 @@ use gstinvmih::network::weights::MOST_BLOCKS;
 use gstinvmih::network::{Device, Grid, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::dataset::Photographs;
-use gstinvmih::training::modules::{Blocks, check_folders};
+use gstinvmih::training::modules::{Blocks, bring_rescaling, check_folders};
 use gstinvmih::training::preset::Preset;
 use gstinvmih::training::run::{Config, Event, Report, Stage};
 use gstinvmih::training::schedule::Budget;
@@ -63,17 +63,17 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 8, value_parser = blocks())]
     rescaling_blocks: u16,
     /// Peak learning rate; by default the recipe's.
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     rate: Option<f64>,
     /// Covers a step; secrets, while rescaling is trained alone.
     #[arg(long, default_value = "1")]
     batch: NonZeroUsize,
     /// Side of the patches in pixels.
-    #[arg(long, default_value_t = 144)]
+    #[arg(long, default_value_t = 144, value_parser = clap::value_parser!(i64).range(1..=1 << 14))]
     patch: i64,
     /// Weight of ‖cover − stego‖² beside |secret − recovered|, instead of the recipe's: more makes
     /// a better stego.
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     cover_weight: Option<f64>,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
@@ -141,9 +141,12 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
         photographs.len(),
         Precision::best(device)
     );
-    let stopped = stop_on_ctrl_c();
+    let stopped = stop_when_asked();
     let mut resume: Vec<_> = args.resume.iter().cloned().collect();
     let mut state = unfinished(&args, device)?;
+    if let (Some(from), Some((Stage::Hiding, _))) = (&args.resume, stages(&args).first()) {
+        bring_rescaling(from, &args.out, &args.grid)?;
+    }
     let first = state.as_ref().map(State::stage);
     for (stage, share) in
         stages(&args).into_iter().skip_while(|(s, _)| first.is_some_and(|first| first != *s))
@@ -183,10 +186,19 @@ fn unfinished(args: &TrainArgs, device: Device) -> Result<Option<State>, Error> 
     let state = State::open(folder)?;
     let [(stage, share), ..] = stages(args)[..] else { return Ok(None) };
     let fits = state.as_ref().is_some_and(|state| state.fits(&config(args, device, stage, share)));
+    if !fits && state.is_some() && *folder == args.out {
+        return Err(Error::OtherRun(folder.clone()));
+    }
     if !fits {
         println!("a new schedule from the weights in {}", folder.display());
     }
     Ok(state.filter(|_| fits))
+}
+
+/// A finite number above zero.
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_string())?;
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it has to be above 0".into()) }
 }
 
 fn minutes(text: &str) -> Result<Duration, String> {
@@ -212,8 +224,9 @@ fn distinct(grids: &[Grid]) -> Vec<Grid> {
     distinct
 }
 
-/// Tells from now on whether Ctrl-C was pressed: the run then saves and ends. A second one kills.
-fn stop_on_ctrl_c() -> impl Fn() -> bool {
+/// Tells from now on whether Ctrl-C was pressed or SIGTERM sent: the run then saves and ends. A second
+/// one kills.
+fn stop_when_asked() -> impl Fn() -> bool {
     static STOPPED: AtomicBool = AtomicBool::new(false);
     let handler = || {
         if STOPPED.swap(true, Ordering::Relaxed) {
