@@ -81,8 +81,8 @@ impl Preset {
 /// The shipped recipe's. Squared errors are far smaller than absolute ones: with 25 for the cover, a
 /// dB of it and a dB of the secrets weigh about the same at 36 dB. The guide is light, since what
 /// tiles hold beyond the bicubic ones is what brings details back. The mosaic's error stands for the
-/// secrets' while hiding is trained alone, and helps it a little later.
+/// secrets' while hiding is trained alone, and hardly counts later.
 fn balanced(stage: Stage, cover: f64) -> Weights {
-    let mosaic = if stage == Stage::Hiding { 2.0 * cover } else { 0.5 * cover };
-    Weights { divergence: 0.0, secret: 1.0, guide: 0.5, mosaic, cover, cover_low: cover / 4.0 }
+    let mosaic = if stage == Stage::Hiding { 2.0 * cover } else { 0.1 * cover };
+    Weights { divergence: 0.0, secret: 1.0, guide: 0.1, mosaic, cover, cover_low: cover / 4.0 }
 }
