@@ -62,6 +62,23 @@ fn a_report_has_tables_plots_and_sheets() {
     assert_eq!(image::open(pictures.join("sheet-4.jpg")).unwrap().width(), 1024);
 }
 
+#[test]
+fn what_would_lose_the_measurements_is_refused_before_them() {
+    let parent = tempfile::tempdir().unwrap();
+    fs::create_dir(parent.path().join("other")).unwrap();
+    let images = folder(parent.path(), "images");
+    let same = folder(&parent.path().join("other"), "images");
+    let out = parent.path().join("out").to_str().unwrap().to_string();
+    let refuse = |more: &[&str], texts: &[&str]| {
+        refused(&[&["evaluate", "--out", &out, "--images", &images][..], more].concat(), texts);
+    };
+    refuse(&["--report", "results"], &["'results'", "extension"]);
+    refuse(&[&same], &["'images'"]);
+    let empty = parent.path().join("other").to_str().unwrap().to_string();
+    refuse(&[&empty], &["0 pictures"]);
+    assert!(!Path::new(&out).exists());
+}
+
 /// Five photographs of 128×96.
 fn photographs(folder: &Path) {
     fs::create_dir(folder).unwrap();

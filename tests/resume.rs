@@ -23,7 +23,7 @@ use gstinvmih::training::trainer::Trainer;
 use indicatif::ProgressBar;
 use safetensors::SafeTensors;
 
-use program::{pictures, worked};
+use program::{pictures, refused, worked};
 
 fn config(stage: Stage, out: &Path) -> Config {
     Config {
@@ -199,11 +199,49 @@ fn killed_at_any_moment_it_leaves_what_the_next_goes_on_from() {
 }
 
 #[test]
-fn ctrl_c_saves_and_the_next_goes_on() {
+fn another_run_does_not_overwrite_an_unfinished_one() {
+    let run = Run::new();
+    let mut child = run.started(1_000_000, false);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let state = fs::read(run.out().join("run.state")).unwrap();
+    let arguments = run.arguments(3, true);
+    let mut other: Vec<_> = arguments.iter().map(String::as_str).collect();
+    other[4] = "2";
+    refused(&other, &[run.out().to_str().unwrap(), "InvBlocks"]);
+    assert_eq!(fs::read(run.out().join("run.state")).unwrap(), state);
+}
+
+#[test]
+fn hiding_brings_the_rescaling_weights_that_it_is_trained_with() {
+    let run = Run::new();
+    let [from, images, out] = ["from", "images", "out"]
+        .map(|name| run.folder.path().join(name).to_str().unwrap().to_string());
+    let train = |stage: &str, more: &[&str]| {
+        let call =
+            ["train", "--stage", stage, "--images", &images, "--steps", "2", "--patch", "24"];
+        let blocks = ["--hiding-blocks", "1", "--rescaling-blocks", "1", "--threads", "1"];
+        worked(&[&call[..], &blocks, more].concat());
+    };
+    train("rescaling", &["--out", &from]);
+    train("hiding", &["--out", &out, "--resume", &from]);
+    let tiles =
+        |folder: &str| fs::read(Path::new(folder).join("rescaling-2x2.safetensors")).unwrap();
+    assert_eq!(tiles(&from), tiles(&out));
+}
+
+#[test]
+fn asked_to_stop_it_saves_and_the_next_goes_on() {
+    for name in ["INT", "TERM"] {
+        stopped_by(name);
+    }
+}
+
+fn stopped_by(name: &str) {
     let run = Run::new();
     let child = run.started(1_000_000, false);
     sleep(Duration::from_millis(500));
-    signal(&child, "INT");
+    signal(&child, name);
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && text.contains("broken off"), "{text}");

@@ -84,8 +84,17 @@ fn what_cannot_work_is_refused() {
         &["evaluate", "--images", empty, "--out", out, "--secrets", "16"],
         &["8 pictures", "17"],
     );
-    for argument in ["--steps=0", "--batch=0", "--threads=0", "--minutes=-1", "--hiding-blocks=65"]
-    {
+    for argument in [
+        "--steps=0",
+        "--batch=0",
+        "--threads=0",
+        "--minutes=-1",
+        "--hiding-blocks=65",
+        "--rate=nan",
+        "--rate=-1",
+        "--cover-weight=0",
+        "--patch=-144",
+    ] {
         let output = invmih_train(&["train", "--images", empty, "--out", out, argument]);
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.contains("invalid value") && !stderr.contains("panicked"), "{stderr}");
