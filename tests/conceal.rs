@@ -4,7 +4,8 @@
 mod common;
 
 use common::conceal::{Conceal, element, secrets, stego};
-use common::{buffer, bus, error_text, info, init, message, picture, read};
+use common::pipeline::parsed;
+use common::{buffer, bus, error_text, info, message, picture, read};
 use gst::prelude::*;
 use gst_check::Harness;
 use gst_video::VideoFormat;
@@ -260,9 +261,8 @@ fn secrets_that_are_missing_at_the_end_end_the_stream() {
 
 #[test]
 fn a_pipeline_can_be_run_again() {
-    init();
     let line = "invmihconceal name=c ! fakesink name=sink videotestsrc num-buffers=2 ! video/x-raw,width=16,height=16 ! c.sink videotestsrc ! c.secret_0 videotestsrc ! c.secret_1 videotestsrc ! c.secret_2 videotestsrc num-buffers=1 ! c.secret_3";
-    let pipeline = gst::parse::launch(line).unwrap();
+    let pipeline = parsed(line);
     let bus = pipeline.bus().unwrap();
     for _ in 0..3 {
         pipeline.set_state(gst::State::Playing).unwrap();

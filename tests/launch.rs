@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::launch::{Folder, HEIGHT, WIDTH, come_back};
-use common::pipeline::run_to_end;
+use common::pipeline::{parsed, run_to_end};
 use gst::prelude::*;
 use gstinvmih::training::metrics::psnr;
 use image::imageops::{self, FilterType};
@@ -61,7 +61,6 @@ fn a_secret_can_be_had_alone_and_all_in_one_picture() {
 /// A lossy file or a scaler between the two is no error: nothing in a stego tells of it.
 #[test]
 fn a_stego_that_was_changed_reveals_damaged_pictures_of_its_size() {
-    common::init();
     let folder = Folder::new();
     folder.launch(
         "filesrc location=cover.png ! decodebin ! videoconvert ! invmihconceal secret-location=photos ! pngenc ! filesink location=stego.png",
@@ -85,7 +84,7 @@ fn quality_through(folder: &Folder, change: &str, (width, height): (u32, u32)) -
         folder.path("changed").display(),
         folder.path("revealed_%02d.png").display()
     );
-    let pipeline: gst::Pipeline = gst::parse::launch(&line).unwrap().downcast().unwrap();
+    let pipeline = parsed(&line);
     run_to_end(&pipeline, gst::ClockTime::from_seconds(60));
     let stats = pipeline.by_name("reveal").unwrap().property::<gst::Structure>("stats");
     assert_eq!(stats.get::<u64>("frames"), Ok(1));

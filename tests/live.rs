@@ -6,6 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::conceal::{Conceal, element, secrets, stego};
+use common::pipeline::parsed;
 use common::{buffer, bus, info, init, message, picture, read};
 use gst::prelude::*;
 use gst_check::Harness;
@@ -192,13 +193,12 @@ fn a_live_pipeline_gives_a_stego_for_every_cover() {
         let picture = image::RgbImage::try_from(secret).unwrap();
         picture.save(folder.path().join(format!("{u}.png"))).unwrap();
     }
-    element();
     let line = format!(
         "videotestsrc is-live=true num-buffers=5 ! video/x-raw,format=RGB,width=64,height=64,framerate=10/1 \
          ! invmihconceal name=c secret-location={} ! fakesink sync=true",
         folder.path().display()
     );
-    let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
+    let pipeline = parsed(&line);
     let conceal = pipeline.by_name("c").unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
     let mut announced = 0;

@@ -6,8 +6,8 @@ mod common;
 
 use std::process::Command;
 
-use common::pipeline::{run_to_end, small_weights};
-use common::{error_text, init};
+use common::error_text;
+use common::pipeline::{parsed, run_to_end, small_weights};
 use gst::prelude::*;
 
 const LIMIT: gst::ClockTime = gst::ClockTime::from_seconds(100);
@@ -28,13 +28,12 @@ fn one_frame(element: &str, (width, height): (u32, u32)) -> gst::Pipeline {
         "videotestsrc num-buffers=1 ! video/x-raw,width={width},height={height} ! {element} model-location={} ! fakesink",
         small_weights().display()
     );
-    gst::parse::launch(&line).unwrap().downcast().unwrap()
+    parsed(&line)
 }
 
 #[test]
 #[ignore = "the limit can also hit allocations that abort: by hand, with RUST_BACKTRACE=0"]
 fn a_frame_too_large_for_the_memory_is_an_error_and_the_next_goes_on() {
-    init();
     tch::set_num_threads(1);
     let conceal =
         format!("invmihconceal secret-location={}/examples/photos", env!("CARGO_MANIFEST_DIR"));

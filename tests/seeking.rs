@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::conceal::element;
+use common::pipeline::parsed;
 use common::{buffer, error_text, info, picture, warning_text};
 use gst::prelude::*;
 use gst_video::VideoFormat;
@@ -15,7 +16,6 @@ const SIZE: (usize, usize) = (64, 64);
 
 /// Two moving secrets and a still; `last` is the source of another secret.
 fn seekable(behind: &str, last: &str) -> gst::Pipeline {
-    element();
     let line = format!(
         "invmihconceal name=c ! {behind} ! fakesink name=sink \
          videotestsrc ! video/x-raw,format=RGB,width=64,height=64,framerate=25/1 ! c.sink \
@@ -24,7 +24,7 @@ fn seekable(behind: &str, last: &str) -> gst::Pipeline {
          videotestsrc num-buffers=1 ! video/x-raw,width=64,height=64,framerate=25/1 ! c.secret_2 \
          {last} ! c.secret_3"
     );
-    gst::parse::launch(&line).unwrap().downcast().unwrap()
+    parsed(&line)
 }
 
 /// A still from a file, which cannot seek in time.

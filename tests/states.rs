@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use common::pipeline::{both, resident, small_weights, wait_for_end, within};
+use common::pipeline::{both, parsed, resident, small_weights, wait_for_end, within};
 use gst::glib;
 use gst::prelude::*;
 
@@ -61,12 +61,11 @@ fn a_cover_that_is_always_ahead_can_be_sought_and_stopped() {
     within(LIMIT, || {
         let photos = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos");
         let weights = small_weights();
-        let pipeline = gst::parse::launch(&format!(
+        let pipeline = parsed(&format!(
             "videotestsrc ! video/x-raw,format=RGB,width=64,height=64 ! invmihconceal \
              model-location={} secret-location={photos} ! fakesink name=sink",
             weights.display()
         ));
-        let pipeline: gst::Pipeline = pipeline.unwrap().downcast().unwrap();
         let arrivals = arrivals(&pipeline);
         for target in [1000, 2000, 3000].map(gst::ClockTime::from_seconds) {
             pipeline.set_state(gst::State::Playing).unwrap();

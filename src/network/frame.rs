@@ -66,22 +66,28 @@ impl Frame {
         levels.divide_scalar_(255.0)
     }
 
-    /// From 1×3×H×W or 3×H×W in [0, 1], clamped and rounded to 8 bits.
-    pub(crate) fn from_tensor(picture: &Tensor) -> Result<Self, Error> {
-        let size = picture.size();
-        let (height, width) = (size[size.len() - 2], size[size.len() - 1]);
+    /// N×3×H×W in [0, 1] to N×H×W×3 of bytes, clamped and rounded, on the same device.
+    pub(crate) fn bytes(pictures: &Tensor) -> Tensor {
         // In place: frames are large.
-        let mut levels = picture * 255.0;
-        let bytes = levels
-            .round_()
-            .clamp_(0.0, 255.0)
-            .to_kind(Kind::Uint8)
-            .view([3, height, width])
-            .permute([1, 2, 0])
-            .contiguous()
-            .to_device(Device::Cpu)
-            .view([-1]);
-        Self::new(width as usize, height as usize, Vec::<u8>::try_from(bytes)?)
+        let mut levels = pictures * 255.0;
+        let levels = levels.round_().clamp_(0.0, 255.0).to_kind(Kind::Uint8);
+        levels.permute([0, 2, 3, 1]).contiguous()
+    }
+
+    /// The frames of [`bytes`](Self::bytes).
+    pub(crate) fn from_bytes(bytes: &Tensor) -> Result<Vec<Self>, Error> {
+        let (count, height, width, _) = bytes.size4()?;
+        let bytes = bytes.to_device(Device::Cpu);
+        let frame = |number| {
+            let pixels = Vec::try_from(bytes.select(0, number).view([-1]))?;
+            Self::new(width as usize, height as usize, pixels)
+        };
+        (0..count).map(frame).collect()
+    }
+
+    /// N×3×H×W in [0, 1] to N frames.
+    pub(crate) fn from_tensor(pictures: &Tensor) -> Result<Vec<Self>, Error> {
+        Self::from_bytes(&Self::bytes(pictures))
     }
 }
 
@@ -116,7 +122,7 @@ mod tests {
         assert_eq!(tensor.size(), [1, 3, 3, 5]);
         let blue = f64::from(frame.pixels()[(5 + 4) * 3 + 2]) / 255.0;
         assert!((tensor.double_value(&[0, 2, 1, 4]) - blue).abs() < 1e-6);
-        assert_eq!(Frame::from_tensor(&tensor).unwrap(), frame);
+        assert_eq!(Frame::from_tensor(&tensor).unwrap(), [frame]);
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Model {
         // the frame has pixels.
         let Multiplications { hiding, rescaling } = self.multiplications;
         let pixel = hiding as f64 / 4.0 + rescaling as f64;
-        Ok(2.0 * pixel * (area.width * area.height) as f64)
+        Ok(2.0 * pixel * area.positions() as f64)
     }
 
     /// Splices N secrets of one size to a mosaic for covers of that size, and scrambles it if a
@@ -167,18 +167,16 @@ impl Model {
             return Err(Error::SecretCount { given, expected });
         };
         let (width, height) = (first.width(), first.height());
+        for secret in secrets {
+            check_size("secret", secret.width(), secret.height(), first)?;
+        }
         let area = self.area(width, height)?;
         guarded(|| {
-            // One secret at a time, so that the peak of memory does not grow with N.
-            let tiles = secrets
-                .iter()
-                .map(|secret| {
-                    check_size("secret", secret.width(), secret.height(), first)?;
-                    let secret = area.of(&secret.to_tensor(self.device));
-                    Ok(self.rescaling.downscale(&secret, self.precision))
-                })
-                .collect::<Result<Vec<_>, Error>>()?;
-            let mosaic = splice(&Tensor::cat(&tiles, 0), self.grid);
+            let tiles = secrets.chunks(self.together(area)).map(|some| {
+                let some = some.iter().map(|secret| secret.to_tensor(self.device)).collect();
+                self.rescaling.downscale(&area.of(&joined(some)), self.precision)
+            });
+            let mosaic = splice(&Tensor::cat(&tiles.collect::<Vec<_>>(), 0), self.grid);
             let tensor = match scrambler {
                 Some(scrambler) => scrambler.like(&mosaic).scramble(&mosaic),
                 None => mosaic,
@@ -218,8 +216,7 @@ impl Model {
             let (stegos, mosaics) = (joined(covers), joined(mosaics));
             let hidden = self.hiding.conceal(&area.of(&stegos), &mosaics, self.precision);
             area.of(&stegos).copy_(&self.hiding.quantise(&hidden));
-            let numbers = 0..pairs.len() as i64;
-            numbers.map(|number| Frame::from_tensor(&stegos.narrow(0, number, 1))).collect()
+            Frame::from_tensor(&stegos)
         })
     }
 
@@ -236,12 +233,17 @@ impl Model {
         let area = self.area(stego.width(), stego.height())?;
         guarded(|| {
             let tiles = cut(&self.reveal_mosaic(stego, area, scrambler), self.grid);
-            (0..self.grid.secrets() as i64)
-                .map(|u| {
-                    let secret = self.rescaling.upscale(&tiles.narrow(0, u, 1), self.precision);
-                    Frame::from_tensor(&area.extended(&secret, stego))
-                })
-                .collect()
+            let bytes = tiles.split(self.together(area) as i64, 0).into_iter().map(|some| {
+                let secrets = self.rescaling.upscale(&some, self.precision);
+                Frame::bytes(&area.extended(&secrets, stego))
+            });
+            // A GPU has all its work before the first of them is waited for.
+            let bytes: Vec<_> = bytes.collect();
+            let mut secrets = Vec::with_capacity(self.grid.secrets());
+            for some in bytes {
+                secrets.extend(Frame::from_bytes(&some)?);
+            }
+            Ok(secrets)
         })
     }
 
@@ -253,7 +255,7 @@ impl Model {
         let area = self.area(stego.width(), stego.height())?;
         guarded(|| {
             let mosaic = self.reveal_mosaic(stego, area, scrambler);
-            Frame::from_tensor(&area.extended(&mosaic, stego))
+            Ok(Frame::from_tensor(&area.extended(&mosaic, stego))?.swap_remove(0))
         })
     }
 
@@ -263,6 +265,15 @@ impl Model {
         match scrambler {
             Some(scrambler) => scrambler.like(&mosaic).unscramble(&mosaic),
             None => mosaic,
+        }
+    }
+
+    /// How many secrets go through rescaling at once.
+    fn together(&self, area: Area) -> usize {
+        match self.device {
+            Device::Cuda(_) => fitting(area.positions() / self.grid.secrets()),
+            // So that the peak of memory does not grow with N.
+            _ => 1,
         }
     }
 
@@ -287,6 +298,11 @@ struct Area {
 }
 
 impl Area {
+    /// Pixels.
+    fn positions(self) -> usize {
+        (self.width * self.height) as usize
+    }
+
     /// A view of the part, in N×C×H×W.
     fn of(self, picture: &Tensor) -> Tensor {
         picture.narrow(2, 0, self.height).narrow(3, 0, self.width)
@@ -306,6 +322,13 @@ fn joined(mut pictures: Vec<Tensor>) -> Tensor {
         1 => pictures.remove(0),
         _ => Tensor::cat(&pictures, 0),
     }
+}
+
+/// How many tiles of `positions` pixels a GPU works on at once. Alone a small one takes longer to
+/// launch than to compute; the feature maps of as many as this take 700 MB.
+fn fitting(positions: usize) -> usize {
+    const POSITIONS: usize = 1 << 21;
+    (POSITIONS / positions).max(1)
 }
 
 /// Weights of the convolutions, biases aside.

@@ -60,7 +60,7 @@ impl BicubicModel {
             let stego = no_grad(|| {
                 self.hiding.quantise(&self.hiding.conceal(&cover, &mosaic, self.precision))
             });
-            Ok(Frame::from_tensor(&stego)?)
+            Ok(Frame::from_tensor(&stego)?.swap_remove(0))
         })
     }
 
@@ -74,8 +74,7 @@ impl BicubicModel {
             let stego = stego.to_tensor(self.device);
             let mosaic = no_grad(|| self.hiding.reveal(&stego, self.precision));
             let secrets = bicubic(&cut(&mosaic, self.grid), height, width);
-            let frame = |u| Ok(Frame::from_tensor(&secrets.narrow(0, u, 1))?);
-            (0..self.grid.secrets() as i64).map(frame).collect()
+            Ok(Frame::from_tensor(&secrets)?)
         })
     }
 }

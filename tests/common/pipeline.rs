@@ -34,7 +34,6 @@ pub fn small_weights() -> PathBuf {
 /// The elements are `conceal`, `reveal` and `sink`, with [`small_weights`]; every secret moves.
 /// `cover` is for the cover's source, `num-buffers=9` for example.
 pub fn both(cover: &str) -> gst::Pipeline {
-    init();
     // More threads would wait for each other where other tests have the cores.
     tch::set_num_threads(1);
     let weights = format!("model-location={}", small_weights().display());
@@ -50,7 +49,13 @@ pub fn both(cover: &str) -> gst::Pipeline {
         "invmihconceal {weights} name=conceal ! invmihreveal {weights} name=reveal ! fakesink name=sink {} {secrets}",
         source(cover, "sink")
     );
-    gst::parse::launch(&line).unwrap().downcast().unwrap()
+    parsed(&line)
+}
+
+/// The pipeline of a launch line that may name the elements.
+pub fn parsed(line: &str) -> gst::Pipeline {
+    init();
+    gst::parse::launch(line).unwrap().downcast().unwrap()
 }
 
 /// Runs what must not take longer: it may have come to a standstill.

@@ -81,3 +81,10 @@ fn rounding_for_reveal_keeps_more_of_the_mosaic() {
     let nearest = error(&model);
     assert!(shaped < 0.9 * nearest, "{shaped}, to the nearest {nearest}");
 }
+
+#[test]
+fn a_gpu_takes_small_tiles_together_and_large_ones_alone() {
+    assert_eq!(fitting(128 * 128), 128);
+    assert_eq!(fitting(960 * 540), 4);
+    assert_eq!(fitting(4096 * 4096), 1);
+}
