@@ -56,13 +56,6 @@ pub fn nanoseconds(duration: Duration) -> u64 {
     duration.as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
-/// PSNR in dB of two pictures of one size, each its bytes of R, G and B; infinite if they are equal.
-pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
-    let squared = |(a, b): (&u8, &u8)| u64::from(a.abs_diff(*b)).pow(2);
-    let error = a.iter().zip(b).map(squared).sum::<u64>() as f64 / a.len() as f64;
-    10.0 * (255.0 * 255.0 / error).log10()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,13 +71,5 @@ mod tests {
         assert_eq!(structure.get::<u64>("inference-time"), Ok(42));
         assert_eq!(structure.get::<u64>("last-inference-time"), Ok(12));
         assert_eq!(structure.get::<f64>("cover-psnr"), Ok(25.0));
-    }
-
-    #[test]
-    fn psnr_is_of_the_mean_squared_difference() {
-        assert_eq!(psnr(&[7, 8], &[7, 8]), f64::INFINITY);
-        assert_eq!(psnr(&[0, 0], &[255, 255]), 0.0);
-        // (10² + 0²) / 2 = 50.
-        assert!((psnr(&[10, 3], &[0, 3]) - 31.1411).abs() < 1e-3);
     }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::conceal::{Conceal, element, secrets, stego};
+use common::conceal::{Conceal, secrets, stego};
 use common::pipeline::parsed;
 use common::{buffer, bus, info, init, message, picture, read};
 use gst::prelude::*;

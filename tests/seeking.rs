@@ -6,7 +6,6 @@ mod common;
 use std::path::Path;
 use std::time::Duration;
 
-use common::conceal::element;
 use common::pipeline::parsed;
 use common::{buffer, error_text, info, picture, warning_text};
 use gst::prelude::*;

@@ -13,7 +13,7 @@ use super::imp::InvMihConceal;
 use super::stills::Stills;
 use crate::latency::PassTime;
 use crate::network::{Frame, Model, Mosaic, Scrambler};
-use crate::{stats, video};
+use crate::video;
 
 /// What belongs to one run, from READY to READY.
 #[derive(Default)]
@@ -230,7 +230,7 @@ impl InvMihConceal {
         let finished = batch.into_iter().zip(stegos).map(|(paired, stego)| {
             let Paired { mut cover, frame, took, .. } = paired;
             video::write(&stego, cover.buffer.make_mut(), &cover.info)?;
-            self.count(&cover, share + took, stats::psnr(frame.pixels(), stego.pixels()));
+            self.count(&cover, share + took, frame.psnr(&stego));
             Ok(cover)
         });
         finished.collect()

@@ -43,6 +43,13 @@ impl Frame {
         &self.pixels
     }
 
+    /// PSNR in dB to a frame of the same size, over R, G and B; infinite if they are equal.
+    pub fn psnr(&self, other: &Self) -> f64 {
+        let squared = |(a, b): (&u8, &u8)| u64::from(a.abs_diff(*b)).pow(2);
+        let sum = self.pixels.iter().zip(&other.pixels).map(squared).sum::<u64>() as f64;
+        decibels(sum / self.pixels.len() as f64 / (255.0 * 255.0))
+    }
+
     /// The same picture at another size, stretched with the Lanczos filter.
     ///
     /// # Errors
@@ -110,9 +117,24 @@ impl TryFrom<Frame> for RgbImage {
     }
 }
 
+/// PSNR in dB of a mean squared error of pictures in [0, 1]; infinite for 0.
+pub fn decibels(error: f64) -> f64 {
+    -10.0 * error.log10()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn psnr_is_of_the_mean_squared_difference() {
+        let frame = |pixels: [u8; 3]| Frame::new(1, 1, pixels.into()).unwrap();
+        let psnr = |a, b| frame(a).psnr(&frame(b));
+        assert_eq!(psnr([7, 8, 9], [7, 8, 9]), f64::INFINITY);
+        assert_eq!(psnr([0, 0, 0], [255, 255, 255]), 0.0);
+        // (12² + 0² + 0²) / 3 = 48.
+        assert!((psnr([12, 3, 9], [0, 3, 9]) - 31.3184).abs() < 1e-3);
+    }
 
     #[test]
     fn a_frame_survives_the_way_through_a_tensor() {

@@ -22,7 +22,7 @@ pub mod weights;
 
 pub use error::Error;
 pub(crate) use error::caught;
-pub use frame::Frame;
+pub use frame::{Frame, decibels};
 pub use grid::Grid;
 pub use model::{Model, Mosaic};
 pub use precision::Precision;

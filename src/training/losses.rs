@@ -10,9 +10,20 @@ use crate::network::decomposition::Decomposition;
 /// Bins of the intensity histograms.
 const BINS: i64 = 32;
 
+/// How the errors of covers and of secrets are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Eq. 3: a cover's squared, a secret's absolute.
+    Paper,
+    /// Both by [`evened`].
+    Even,
+}
+
 /// Weights of the terms, all of them means over pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights {
+    /// Of the terms with `secret` and `cover`.
+    pub measure: Measure,
     /// JS(p(secret), p(recovered)).
     pub divergence: f64,
     /// λ1: |secret − recovered|.
@@ -46,7 +57,11 @@ impl Weights {
     /// What the cover and the mosaic lose.
     pub fn hiding(&self, passage: &Passage, wavelet: &Decomposition) -> Tensor {
         let low = |picture: &Tensor| wavelet.forward(picture).narrow(1, 0, 3);
-        let cover = squared(&passage.cover, &passage.concealed) * self.cover;
+        let cover = match self.measure {
+            Measure::Paper => squared(&passage.cover, &passage.concealed),
+            Measure::Even => evened(&passage.cover, &passage.concealed),
+        };
+        let cover = cover * self.cover;
         // The orthonormal LL is twice a block's mean: a quarter makes it a mean in [0, 1].
         let cover_low =
             squared(&low(&passage.cover), &low(&passage.concealed)) * (self.cover_low / 4.0);
@@ -63,7 +78,11 @@ impl Weights {
     ) -> Tensor {
         let guide = squared(tiles, &bicubic_tiles(secrets, grid));
         let weight = self.guide * grid.secrets() as f64 / 4.0;
-        let loss = secrets.l1_loss(recovered, Reduction::Mean) * self.secret + guide * weight;
+        let error = match self.measure {
+            Measure::Paper => secrets.l1_loss(recovered, Reduction::Mean),
+            Measure::Even => evened(secrets, recovered),
+        };
+        let loss = error * self.secret + guide * weight;
         if self.divergence == 0.0 {
             return loss;
         }
@@ -102,9 +121,14 @@ fn histograms(pictures: &Tensor) -> Tensor {
     counts / total
 }
 
-/// PSNR in dB of a mean squared error of pictures in [0, 1].
-pub fn decibels(error: f64) -> f64 {
-    -10.0 * error.log10()
+/// The errors of pictures N×3×H×W as a mean PSNR counts them: by the logarithm of each one's squared
+/// error, so that a dB of a picture that comes back well counts as much as one of a picture that comes
+/// back badly. Below 40 dB; above it less and less. Of the size of a mean absolute error.
+fn evened(a: &Tensor, b: &Tensor) -> Tensor {
+    const FLOOR: f64 = 1e-4;
+    const SIZE: f64 = 7.5e-3;
+    let errors = (a - b).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
+    (errors / FLOOR).log1p().mean(Kind::Float) * SIZE
 }
 
 /// The mean squared error of two tensors of one shape.
@@ -139,9 +163,15 @@ mod tests {
     }
 
     #[test]
-    fn psnr_of_a_tenth_is_20_db() {
+    fn a_decibel_counts_alike_in_good_pictures_and_in_bad_ones() {
         let black = Tensor::zeros([1, 3, 4, 4], (Kind::Float, Device::Cpu));
-        let error = squared(&black, &(&black + 0.1)).double_value(&[]);
-        assert!((decibels(error) - 20.0).abs() < 1e-4);
+        let loss = |psnr: f64| evened(&black, &(&black + 10f64.powf(-psnr / 20.0)));
+        let decibel = |psnr: f64| (loss(psnr - 1.0) - loss(psnr)).double_value(&[]);
+        let (bad, good) = (decibel(20.0), decibel(30.0));
+        assert!(good > 0.9 * bad && bad > good && decibel(50.0) < 0.2 * bad, "{bad}, {good}");
+        // The mean of pictures, not of their errors.
+        let both = Tensor::cat(&[&black + 0.1, &black + 0.01], 0);
+        let mean = evened(&both, &both.zeros_like()) * 2.0 - loss(20.0) - loss(40.0);
+        assert!(mean.abs().double_value(&[]) < 1e-6);
     }
 }

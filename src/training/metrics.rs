@@ -4,6 +4,8 @@
 use image::RgbImage;
 use tch::{Kind, Tensor};
 
+use crate::network::decibels;
+
 const PEAK: f64 = 255.0;
 /// SSIM's window (Wang et al. 2004): 11×11, Gaussian of σ = 1.5.
 pub(super) const WINDOW: i64 = 11;
@@ -39,7 +41,7 @@ fn quality(a: &Tensor, b: &Tensor) -> Quality {
 
 fn planes_psnr(a: &Tensor, b: &Tensor) -> f64 {
     let error = (a - b).square().mean(Kind::Double).double_value(&[]);
-    10.0 * (PEAK * PEAK / error).log10()
+    decibels(error / (PEAK * PEAK))
 }
 
 /// Mean over C×1×H×W planes and the places where the whole window fits.

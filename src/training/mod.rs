@@ -32,3 +32,14 @@ pub mod trainer;
 pub mod validation;
 
 pub use error::Error;
+
+/// Each value once, in their order.
+pub fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for value in values {
+        if !distinct.contains(&value) {
+            distinct.push(value);
+        }
+    }
+    distinct
+}

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::dataset::Photographs;
-use super::losses::{Passage, Weights, bicubic_tiles, decibels, squared};
+use super::losses::{Passage, Weights, bicubic_tiles, squared};
 use super::modules::Modules;
 use super::run::{Config, Stage};
 use super::sensitivity::sensitivity;
@@ -16,7 +16,7 @@ use crate::network::passphrase::Key;
 use crate::network::quantisation::quantise;
 use crate::network::rescaling::Rescaling;
 use crate::network::scrambling::Scrambling;
-use crate::network::{Grid, Precision};
+use crate::network::{Grid, Precision, decibels};
 
 /// Deviation of the noise, in [0, 1], that stands for hiding while rescaling is trained alone: 40 dB.
 const JITTER: f64 = 0.01;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use plotters::style::RGBColor;
 
 use super::Error;
+use super::distinct;
 use super::evaluation::{Measured, Scores};
 use super::plot::{Axes, Line, svg};
 use super::published::{
@@ -217,15 +218,4 @@ fn classical_tables(sets: &[&str]) -> String {
         }
     }
     text
-}
-
-/// Each once, in their order.
-fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut distinct = Vec::new();
-    for value in values {
-        if !distinct.contains(&value) {
-            distinct.push(value);
-        }
-    }
-    distinct
 }

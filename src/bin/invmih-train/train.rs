@@ -15,6 +15,7 @@ use gstinvmih::network::weights::MOST_BLOCKS;
 use gstinvmih::network::{Device, Grid, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::dataset::Photographs;
+use gstinvmih::training::distinct;
 use gstinvmih::training::modules::{Blocks, bring_rescaling, check_folders};
 use gstinvmih::training::preset::Preset;
 use gstinvmih::training::run::{Config, Event, Report, Stage};
@@ -71,8 +72,8 @@ pub struct TrainArgs {
     /// Side of the patches in pixels.
     #[arg(long, default_value_t = 144, value_parser = clap::value_parser!(i64).range(1..=1 << 14))]
     patch: i64,
-    /// Weight of ‖cover − stego‖² beside |secret − recovered|, instead of the recipe's: more makes
-    /// a better stego.
+    /// Weight of the cover's error beside the secrets', instead of the recipe's: more makes a better
+    /// stego. In the shipped recipe 1 makes a dB of the one about as dear as a dB of the other.
     #[arg(long, value_parser = positive)]
     cover_weight: Option<f64>,
     /// Device: auto, cpu, cuda or cuda:INDEX.
@@ -213,17 +214,6 @@ fn blocks() -> RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=MOST_BLOCKS as i64)
 }
 
-/// The grids in their order, each once.
-fn distinct(grids: &[Grid]) -> Vec<Grid> {
-    let mut distinct = Vec::new();
-    for grid in grids {
-        if !distinct.contains(grid) {
-            distinct.push(*grid);
-        }
-    }
-    distinct
-}
-
 /// Tells from now on whether Ctrl-C was pressed or SIGTERM sent: the run then saves and ends. A second
 /// one kills.
 fn stop_when_asked() -> impl Fn() -> bool {
@@ -252,7 +242,7 @@ fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config 
     Config {
         stages: stages(args).into_iter().map(|(stage, _)| stage).collect(),
         stage,
-        grids: distinct(&args.grid),
+        grids: distinct(args.grid.iter().copied()),
         blocks: Blocks {
             hiding: args.hiding_blocks.into(),
             rescaling: args.rescaling_blocks.into(),
