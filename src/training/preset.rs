@@ -79,9 +79,9 @@ impl Preset {
     }
 }
 
-/// The shipped recipe's, `cover` for the decibels of covers beside those of secrets. Squared errors, for
-/// a cover of 39 dB, are a thirtieth of what the same weight makes of evened ones. The guide is light,
-/// since what tiles hold beyond the bicubic ones is what brings details back.
+/// The shipped recipe's, `cover` for the decibels of covers beside those of secrets. At 39 dB a squared
+/// error takes thirty times the weight of an evened one to pull as much. The guide is light, since what
+/// tiles hold beyond the bicubic ones is what brings details back.
 fn balanced(stage: Stage, cover: f64) -> Weights {
     let squared = 30.0 * cover;
     let joint = Weights {
