@@ -14,10 +14,9 @@ use std::time::{Duration, Instant};
 use gstinvmih::network::{Device, Grid};
 use gstinvmih::training::dataset::Photographs;
 use gstinvmih::training::modules::Blocks;
-use gstinvmih::training::optimizer::Method;
 use gstinvmih::training::preset::Preset;
 use gstinvmih::training::run::{Config, Event, Stage};
-use gstinvmih::training::schedule::{Budget, Shape};
+use gstinvmih::training::schedule::Budget;
 use gstinvmih::training::state::State;
 use gstinvmih::training::trainer::Trainer;
 use indicatif::ProgressBar;
@@ -26,24 +25,14 @@ use safetensors::SafeTensors;
 use program::{pictures, refused, worked};
 
 fn config(stage: Stage, out: &Path) -> Config {
+    let grids = vec![Grid::new(2, 2).unwrap(), Grid::new(3, 2).unwrap()];
     Config {
-        stages: vec![stage],
-        stage,
-        grids: vec![Grid::new(2, 2).unwrap(), Grid::new(3, 2).unwrap()],
         blocks: Blocks { hiding: 1, rescaling: 1 },
         budget: Budget::Steps(8),
-        method: Method::Muon,
         rate: 1e-3,
-        shape: Shape::Cosine,
-        batch: 1,
-        stride: 4,
-        noise_shaping: true,
-        own_hiding: false,
         patch: 24,
-        weights: Preset::Shipped.weights(Stage::Joint, None),
-        device: Device::Cpu,
         seed: 3,
-        out: out.into(),
+        ..Config::of(Preset::Shipped, stage, grids, out)
     }
 }
 

@@ -124,6 +124,11 @@ pub enum Error {
     /// A hiding module of its own where none is trained.
     #[error("--own-hiding trains no rescaling: leave it out, or choose --stage hiding or joint")]
     NoHiding,
+    /// A grid's own hiding module beside the one for all that is to be trained.
+    #[error(
+        "'{0}' would win over the hiding module that is trained here: give --own-hiding, or choose another --out"
+    )]
+    OwnHidingWins(PathBuf),
     /// More InvBlocks in the weights to go on from than asked for.
     #[error("'{path}' has {found} InvBlocks, {asked} asked for: a module can grow, not shrink")]
     Blocks {

@@ -35,6 +35,19 @@ pub fn check_folders(out: &Path, resume: Option<&Path>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks before a run that trains the hiding module for all grids that the folder `out` has none that
+/// would win over it.
+///
+/// # Errors
+/// [`Error::OwnHidingWins`].
+pub fn check_own_hiding(out: &Path, grids: &[Grid]) -> Result<(), Error> {
+    let own = grids.iter().map(|&grid| out.join(Module::Hiding(Some(grid)).file_name()));
+    match own.into_iter().find(|path| path.is_file()) {
+        Some(path) => Err(Error::OwnHidingWins(path)),
+        None => Ok(()),
+    }
+}
+
 /// Copies rescaling weights from one folder to another that has none: hiding is trained with their
 /// tiles, so that with them the other folder has all that its run goes on from.
 ///

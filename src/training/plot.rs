@@ -32,14 +32,18 @@ const SIZE: (u32, u32) = (640, 400);
 /// Width of a sample in the legend.
 const SAMPLE: i32 = 18;
 
-/// The text of an SVG file.
+/// The text of an SVG file. Points that are not finite are left out: no axis reaches them.
 ///
 /// # Errors
 /// Of the drawing library.
 pub fn svg(title: &str, axes: &Axes, lines: &[Line]) -> Result<String, Box<dyn Error>> {
+    let points = |line: &Line| -> Vec<(f64, f64)> {
+        line.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
+    };
     let range = |value: fn(&(f64, f64)) -> f64| {
-        let values = lines.iter().flat_map(|line| line.points.iter()).map(value);
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)))
+        let all: Vec<_> = lines.iter().flat_map(points).collect();
+        let values = || all.iter().map(value);
+        values().reduce(f64::min).zip(values().reduce(f64::max)).unwrap_or((0.0, 1.0))
     };
     let ((left, right), (lowest, highest)) = (range(|point| point.0), range(|point| point.1));
     let margin = ((right - left) / 12.0).max(0.1);
@@ -62,7 +66,7 @@ pub fn svg(title: &str, axes: &Axes, lines: &[Line]) -> Result<String, Box<dyn E
         mesh.x_label_formatter(&|x| format!("{x}")).y_label_formatter(&|y| format!("{y}"));
         mesh.light_line_style(TRANSPARENT).bold_line_style(BLACK.mix(0.15)).draw()?;
         for line in lines {
-            let (colour, points) = (line.colour, line.points.clone());
+            let (colour, points) = (line.colour, points(line));
             let width = if line.dots_only { 0 } else { 2 };
             let style = colour.stroke_width(width);
             let dots = points.iter().map(|&point| Circle::new(point, 4, colour.filled()));
@@ -80,4 +84,21 @@ pub fn svg(title: &str, axes: &Axes, lines: &[Line]) -> Result<String, Box<dyn E
         root.present()?;
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_is_left_out() {
+        let axes = Axes { x: "N", y: "dB", from_zero: false };
+        let drawn = |points: &[(f64, f64)]| {
+            let (name, colour) = ("stego".into(), RGBColor(0, 0, 0));
+            let line = Line { name, colour, dots_only: true, points: points.into() };
+            svg("PSNR", &axes, &[line]).unwrap().matches("<circle").count()
+        };
+        assert_eq!(drawn(&[(4.0, 30.0), (6.0, f64::INFINITY), (8.0, f64::NAN), (9.0, 31.0)]), 2);
+        assert_eq!(drawn(&[(4.0, f64::INFINITY)]), 0);
+    }
 }

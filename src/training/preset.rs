@@ -32,6 +32,7 @@ impl Preset {
                 mosaic: 5.0,
                 cover: cover.unwrap_or(1.0),
                 cover_low: 1.0,
+                excess: 0.0,
             },
             Self::Shipped => balanced(stage, cover.unwrap_or(0.5)),
         }
@@ -89,16 +90,16 @@ fn balanced(stage: Stage, cover: f64) -> Weights {
         divergence: 0.0,
         secret: 1.0,
         guide: 0.1,
-        mosaic: 0.1 * squared,
+        mosaic: 1.5,
         cover,
         cover_low: squared / 4.0,
+        // Some seven times what the cover's own error pulls with at the recipe's weight.
+        excess: 100.0,
     };
     match stage {
         // The mosaic's error stands for the secrets'. Logarithms would pull a cover that has got bad,
         // as it does at first, less the worse it is.
-        Stage::Hiding => {
-            Weights { measure: Measure::Paper, mosaic: 2.0 * squared, cover: squared, ..joint }
-        }
+        Stage::Hiding => Weights { measure: Measure::Paper, mosaic: 30.0, cover: squared, ..joint },
         Stage::Rescaling | Stage::Joint => joint,
     }
 }

@@ -13,22 +13,21 @@ pub struct Progress {
     pixels: f64,
     first_step: u64,
     started: Instant,
-    mean: Option<[f64; 3]>,
+    /// NaN until there is a value.
+    means: [f64; 3],
 }
 
 impl Progress {
     /// From now on, at a step.
     pub fn new(config: &Config, first_step: u64) -> Self {
         let pixels = (config.batch as i64 * config.patch.pow(2)) as f64;
-        Self { pixels, first_step, started: Instant::now(), mean: None }
+        Self { pixels, first_step, started: Instant::now(), means: [f64::NAN; 3] }
     }
 
     /// After a step at a rate whose loss, cover PSNR and secret PSNR are `values`.
     pub fn report(&mut self, standing: &Standing, rate: f64, values: [f64; 3]) -> Report {
-        if values[0].is_finite() {
-            self.mean = Some(running(self.mean, values));
-        }
-        let [loss, cover, secret] = self.mean.unwrap_or([f64::NAN; 3]);
+        self.means = std::array::from_fn(|k| running(self.means[k], values[k]));
+        let [loss, cover, secret] = self.means;
         let steps = (standing.step - self.first_step) as f64;
         Report {
             step: standing.step,
@@ -44,10 +43,14 @@ impl Progress {
     }
 }
 
-/// Mean over about the last fifty steps.
-fn running(mean: Option<[f64; 3]>, values: [f64; 3]) -> [f64; 3] {
-    let Some(mean) = mean else { return values };
-    std::array::from_fn(|k| mean[k] + 0.02 * (values[k] - mean[k]))
+/// Mean over about the last fifty steps. A value that is not finite is left out: a stego that is its
+/// cover to the bit, for example.
+fn running(mean: f64, value: f64) -> f64 {
+    match (mean.is_finite(), value.is_finite()) {
+        (_, false) => mean,
+        (false, true) => value,
+        (true, true) => mean + 0.02 * (value - mean),
+    }
 }
 
 /// A report's points, by their curves' names.
@@ -70,4 +73,22 @@ pub fn score_points(stage: Stage, scores: &[Score]) -> Vec<(String, f64)> {
         })
     };
     scores.iter().flat_map(points).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stego_without_any_error_does_not_spoil_the_mean() {
+        let means = [f64::NAN, f64::INFINITY, 30.0, f64::INFINITY, 40.0, f64::NAN]
+            .iter()
+            .scan(f64::NAN, |mean, &value| {
+                *mean = running(*mean, value);
+                Some(*mean)
+            })
+            .collect::<Vec<_>>();
+        assert!(means[..2].iter().all(|mean| mean.is_nan()));
+        assert_eq!(means[2..], [30.0, 30.0, 30.2, 30.2]);
+    }
 }

@@ -111,7 +111,8 @@ const HEAD: &str = "# Results\n\nMade by\n";
 const EXPLANATION: &str = "\
 Measured from the 8-bit PNG files that the stego and the revealed secrets were saved to. PSNR in dB
 and SSIM over R, G and B; Y is BT.601 luma; the mean over all pictures of a set, and the worst of
-them. A group is a cover and N secrets, consecutive files in byte order, until all were used.
+them. A group is a cover and N secrets, consecutive files in byte order, until all were used,
+or as many groups as --covers allows.
 
 The figures of InvMIHNet (the paper), ISN and DeepMIH are those published. The paper's are from
 float stegos, which no file can hold; for N > 4 its data set is not named, so that they stand

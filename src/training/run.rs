@@ -2,7 +2,8 @@
 //! What a training run is told and what it reports.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -11,6 +12,7 @@ use super::Error;
 use super::losses::Weights;
 use super::modules::Blocks;
 use super::optimizer::Method;
+use super::preset::Preset;
 use super::schedule::{Budget, Shape};
 use super::validation::Score;
 use crate::network::Grid;
@@ -78,6 +80,30 @@ pub struct Config {
 }
 
 impl Config {
+    /// A stage alone by a recipe: an hour on the CPU, the paper's numbers of InvBlocks, one patch of
+    /// 144 pixels a step.
+    pub fn of(preset: Preset, stage: Stage, grids: Vec<Grid>, out: &Path) -> Self {
+        Self {
+            stages: vec![stage],
+            stage,
+            grids,
+            blocks: Blocks { hiding: 16, rescaling: 8 },
+            budget: Budget::Time(Duration::from_secs(3600)),
+            method: preset.method(),
+            rate: preset.rate(),
+            shape: preset.shape(stage),
+            batch: 1,
+            stride: preset.stride(),
+            noise_shaping: preset.noise_shaping(),
+            own_hiding: false,
+            patch: 144,
+            weights: preset.weights(stage, None),
+            device: Device::Cpu,
+            seed: 1,
+            out: out.into(),
+        }
+    }
+
     /// Fails for grids that cannot be trained with this patch, and for a hiding module of its own for
     /// several grids or where none is trained.
     pub(super) fn check(&self) -> Result<(), Error> {
@@ -129,7 +155,7 @@ pub struct Report {
     pub secret: f64,
     /// Cover pixels a second since the stage began or was gone on with.
     pub pixels_per_second: f64,
-    /// Steps left out because their loss was not finite.
+    /// Steps left out because their loss was not finite or their gradient of no use.
     pub skipped: u64,
     /// Times that the run went back to the last good state.
     pub setbacks: usize,
@@ -138,28 +164,12 @@ pub struct Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::preset::Preset;
 
     #[test]
     fn grids_that_cannot_be_trained_are_refused() {
-        let config = |grid: &str, patch| Config {
-            stages: vec![Stage::Joint],
-            stage: Stage::Joint,
-            grids: vec![grid.parse().unwrap()],
-            blocks: Blocks { hiding: 1, rescaling: 1 },
-            budget: Budget::Steps(1),
-            method: Method::Adam,
-            rate: 1e-3,
-            shape: Shape::Cosine,
-            batch: 1,
-            stride: 1,
-            noise_shaping: false,
-            own_hiding: false,
-            patch,
-            weights: Preset::Shipped.weights(Stage::Joint, None),
-            device: Device::Cpu,
-            seed: 1,
-            out: PathBuf::new(),
+        let config = |grid: &str, patch| {
+            let grids = vec![grid.parse().unwrap()];
+            Config { patch, ..Config::of(Preset::Paper, Stage::Joint, grids, Path::new("")) }
         };
         assert!(config("3x2", 24).check().is_ok());
         let message = config("3x2", 26).check().unwrap_err().to_string();

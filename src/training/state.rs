@@ -29,7 +29,7 @@ pub struct Standing {
     pub step: u64,
     /// Share of the stage's budget spent.
     pub progress: f64,
-    /// Steps left out because their loss was not finite.
+    /// Steps left out because their loss was not finite or their gradient of no use.
     pub skipped: u64,
     /// Times that the run went back to its last good state, its rate halved.
     pub setbacks: usize,
@@ -64,9 +64,39 @@ impl Plan {
     }
 }
 
+/// What may change while a run goes on; the user is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Terms {
+    rate: f64,
+    batch: usize,
+    patch: i64,
+    cover_weight: f64,
+    seed: u64,
+}
+
+impl Terms {
+    fn of(config: &Config) -> Self {
+        let Config { rate, batch, patch, weights, seed, .. } = *config;
+        Self { rate, batch, patch, cover_weight: weights.cover, seed }
+    }
+
+    /// The options, as they are typed, with their values.
+    fn options(&self) -> [(&'static str, String); 5] {
+        [
+            ("--rate", self.rate.to_string()),
+            ("--batch", self.batch.to_string()),
+            ("--patch", self.patch.to_string()),
+            ("cover's weight", self.cover_weight.to_string()),
+            ("--seed", self.seed.to_string()),
+        ]
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Description {
     plan: Plan,
+    /// Not in every state of this version.
+    terms: Option<Terms>,
     stage: Stage,
     standing: Standing,
     optimizer_steps: BTreeMap<String, u64>,
@@ -88,8 +118,14 @@ impl State {
         optimizer_steps: BTreeMap<String, u64>,
         average_updates: u64,
     ) -> Self {
-        let (plan, stage) = (Plan::of(config), config.stage);
-        let description = Description { plan, stage, standing, optimizer_steps, average_updates };
+        let description = Description {
+            plan: Plan::of(config),
+            terms: Some(Terms::of(config)),
+            stage: config.stage,
+            standing,
+            optimizer_steps,
+            average_updates,
+        };
         Self { description, tensors: HashMap::new() }
     }
 
@@ -157,6 +193,13 @@ impl State {
     /// Whether a run of the same stages, grids, blocks and optimizer can go on from here.
     pub fn fits(&self, config: &Config) -> bool {
         self.description.plan == Plan::of(config)
+    }
+
+    /// What is other than it was up to here and may be, as `--patch 144, so far 96`.
+    pub fn changes(&self, config: &Config) -> Vec<String> {
+        let before = self.description.terms.iter().flat_map(Terms::options);
+        let changed = Terms::of(config).options().into_iter().zip(before).filter(|(a, b)| a != b);
+        changed.map(|((name, now), (_, before))| format!("{name} {now}, so far {before}")).collect()
     }
 
     /// The state in a folder, if an unfinished run left one.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tch::Tensor;
@@ -13,7 +14,7 @@ use super::average::{Average, assign, snapshot};
 use super::curves::Curves;
 use super::dataset::Photographs;
 use super::divergence::Verdict;
-use super::modules::Modules;
+use super::modules::{Modules, check_own_hiding};
 use super::objective::{Batch, Objective};
 use super::optimizer::{Optimizer, gradients, norm};
 use super::progress::{Progress, report_points, score_points};
@@ -31,10 +32,33 @@ const POINT_EVERY: u64 = 10;
 const SHAPE_EVERY: u64 = 500;
 const MOST_SETBACKS: usize = 5;
 
-/// What a run that blows up goes back to; the optimizer starts anew from there.
-struct Good {
+/// The values of a moment; the optimizer starts anew from there.
+struct Snapshot {
     variables: HashMap<String, Tensor>,
     averages: HashMap<String, Tensor>,
+}
+
+/// What a run that blows up goes back to: the older of two snapshots, since it shows only some steps
+/// after it began.
+struct Good {
+    older: Rc<Snapshot>,
+    newer: Rc<Snapshot>,
+}
+
+impl Good {
+    fn new(snapshot: Snapshot) -> Self {
+        let older = Rc::new(snapshot);
+        Self { newer: older.clone(), older }
+    }
+
+    fn add(&mut self, snapshot: Snapshot) {
+        self.older = std::mem::replace(&mut self.newer, Rc::new(snapshot));
+    }
+
+    /// Without what came after the older one.
+    fn forget_newer(&mut self) {
+        self.newer = self.older.clone();
+    }
 }
 
 /// A stage of a run.
@@ -66,6 +90,18 @@ impl<'a> Trainer<'a> {
         caught(|| Self::prepared(config, photographs, held_out, resume))
     }
 
+    /// Fails as [`new`](Self::new) would, before the stages that come first have taken their time.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`Error::OwnHidingWins`].
+    pub fn check(config: &Config, resume: &[PathBuf]) -> Result<(), Error> {
+        config.check()?;
+        if config.stage != Stage::Rescaling && !config.own_hiding {
+            check_own_hiding(&config.out, &config.grids)?;
+        }
+        caught(|| modules(config, resume)).map(drop)
+    }
+
     fn prepared(
         config: Config,
         photographs: &'a Photographs,
@@ -73,14 +109,7 @@ impl<'a> Trainer<'a> {
         resume: &[PathBuf],
     ) -> Result<Self, Error> {
         tch::manual_seed(config.seed as i64);
-        let own = config.grids.first().copied().filter(|_| config.own_hiding);
-        let hiding = (config.stage != Stage::Rescaling).then_some(Module::Hiding(own));
-        let rescaled: &[Grid] = if config.stage == Stage::Hiding { &[] } else { &config.grids };
-        let mut modules = Modules::new(hiding, rescaled, config.blocks, config.device);
-        modules.resume(resume)?;
-        if config.stage == Stage::Hiding {
-            modules.add_frozen(&config.grids, resume)?;
-        }
+        let modules = modules(&config, resume)?;
         let variables = modules.store.variables();
         Ok(Self {
             average: Average::new(&variables),
@@ -95,7 +124,8 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Goes on where a run that was broken off stood, on the same curve.
+    /// Goes on where a run that was broken off stood, on the same curve. What
+    /// [`changes`](State::changes) is not held against what was before.
     ///
     /// # Errors
     /// [`Error::State`] for a state that lacks a tensor or has one of another shape.
@@ -117,6 +147,11 @@ impl<'a> Trainer<'a> {
             steps: moved.clone(),
         };
         self.standing = state.standing().clone();
+        if !state.changes(&self.config).is_empty() {
+            // Losses and norms are of another size, and a rate that was lowered is not halved again.
+            let Standing { step, progress, skipped, .. } = self.standing;
+            self.standing = Standing { step, progress, skipped, ..Standing::default() };
+        }
         if let (true, Some(sensitivity)) = (self.config.noise_shaping, state.sensitivity()) {
             self.modules.shape_noise(sensitivity);
         }
@@ -145,11 +180,11 @@ impl<'a> Trainer<'a> {
         let mut curves = Curves::create(&self.config.out, &self.config.stage.to_string())?;
         let mut schedule = self.schedule();
         let mut saved = Instant::now();
-        let mut good = self.good();
+        let mut good = Good::new(self.snapshot());
         let mut progress = Progress::new(&self.config, self.standing.step);
         while self.standing.progress < 1.0 {
             let rate = schedule.rate(self.standing.progress);
-            let values = self.step(rate, &mut schedule, &good)?;
+            let values = self.step(rate, &mut schedule, &mut good)?;
             self.standing.step += 1;
             self.standing.progress = schedule.progress(self.standing.step);
             if self.standing.step.is_multiple_of(SHAPE_EVERY) || self.standing.progress >= 1.0 {
@@ -164,7 +199,7 @@ impl<'a> Trainer<'a> {
             }
             if saved.elapsed() > CHECKPOINT_EVERY {
                 self.checkpoint()?;
-                good = self.good();
+                good.add(self.snapshot());
                 saved = Instant::now();
             }
             if self.validation.is_due() || self.standing.progress >= 1.0 {
@@ -189,7 +224,12 @@ impl<'a> Trainer<'a> {
 
     /// Loss, cover PSNR and secret PSNR of a step's batch; descends, or goes back to the last good
     /// values.
-    fn step(&mut self, rate: f64, schedule: &mut Schedule, good: &Good) -> Result<[f64; 3], Error> {
+    fn step(
+        &mut self,
+        rate: f64,
+        schedule: &mut Schedule,
+        good: &mut Good,
+    ) -> Result<[f64; 3], Error> {
         let batch = Batch::random(&self.config, self.photographs, self.standing.step);
         let outcome = self.objective.outcome(&self.modules, &batch);
         let values = outcome.values();
@@ -197,26 +237,27 @@ impl<'a> Trainer<'a> {
             Verdict::Step => self.descend(&outcome.loss, rate),
             Verdict::Skip => self.standing.skipped += 1,
             Verdict::GoBack => {
-                self.standing.setbacks += 1;
-                if self.standing.setbacks > MOST_SETBACKS {
-                    return Err(Error::Diverged(self.standing.setbacks));
+                if self.standing.setbacks == MOST_SETBACKS {
+                    return Err(Error::Diverged(MOST_SETBACKS));
                 }
-                assign(&self.variables, &good.variables);
-                self.average.go_back(&good.averages);
+                self.standing.setbacks += 1;
+                assign(&self.variables, &good.older.variables);
+                self.average.go_back(&good.older.averages);
+                good.forget_newer();
                 self.optimizer = Optimizer::new(self.config.method);
                 schedule.halve();
+                self.checkpoint()?;
             }
         }
         Ok(values)
     }
 
-    /// Copies of what a run that blows up goes back to.
-    fn good(&self) -> Good {
+    fn snapshot(&self) -> Snapshot {
         let averages = snapshot(self.average.tensors());
-        Good { variables: snapshot(&self.variables), averages }
+        Snapshot { variables: snapshot(&self.variables), averages }
     }
 
-    /// One step along the clipped gradient.
+    /// One step along the clipped gradient; none if that is of no use.
     fn descend(&mut self, loss: &Tensor, rate: f64) {
         let gradients = gradients(loss, &self.variables);
         let norm = norm(&gradients);
@@ -225,6 +266,8 @@ impl<'a> Trainer<'a> {
             let scale = if norm > limit { limit / norm } else { 1.0 };
             self.optimizer.step(&self.variables, &gradients, rate, scale);
             self.average.update(&self.variables);
+        } else {
+            self.standing.skipped += 1;
         }
     }
 
@@ -266,6 +309,19 @@ impl<'a> Trainer<'a> {
         }
         state.save(&self.config.out)
     }
+}
+
+/// The modules that a stage needs, going on from the weights in some folders.
+fn modules(config: &Config, resume: &[PathBuf]) -> Result<Modules, Error> {
+    let own = config.grids.first().copied().filter(|_| config.own_hiding);
+    let hiding = (config.stage != Stage::Rescaling).then_some(Module::Hiding(own));
+    let rescaled: &[Grid] = if config.stage == Stage::Hiding { &[] } else { &config.grids };
+    let mut modules = Modules::new(hiding, rescaled, config.blocks, config.device);
+    modules.resume(resume)?;
+    if config.stage == Stage::Hiding {
+        modules.add_frozen(&config.grids, resume)?;
+    }
+    Ok(modules)
 }
 
 #[cfg(test)]

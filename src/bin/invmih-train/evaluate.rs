@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use gstinvmih::network::location::WeightsPaths;
 use gstinvmih::network::{Device, Grid, Model, Scrambler, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::bicubic::BicubicModel;
@@ -41,11 +42,11 @@ pub struct EvaluateArgs {
     #[arg(long)]
     passphrase: Option<String>,
     /// Passphrase to reveal with, where it is another: what a wrong one gives.
-    #[arg(long, conflicts_with = "bicubic")]
+    #[arg(long, conflicts_with_all = ["bicubic", "report"])]
     reveal_passphrase: Option<String>,
     /// Folder of hiding weights to measure with tiles made by the bicubic filter, in place of the
     /// rescaling module (the paper's Table 2).
-    #[arg(long, value_name = "MODELS", conflicts_with_all = ["models", "passphrase"])]
+    #[arg(long, value_name = "MODELS", conflicts_with_all = ["models", "passphrase", "report"])]
     bicubic: Option<PathBuf>,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
@@ -67,21 +68,34 @@ pub fn evaluate(args: EvaluateArgs) -> Result<(), Error> {
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut measured = Vec::new();
+    let result = measure_sets(&args, device, &sets, report.as_ref(), &mut measured);
+    // What was measured before something failed is not lost.
+    if let Some(report) = report.filter(|_| !measured.is_empty()) {
+        report.write(&command(args.passphrase.as_deref()), &measured)?;
+    }
+    result
+}
+
+/// Measures and prints; what is done stays in `measured` whatever happens.
+fn measure_sets(
+    args: &EvaluateArgs,
+    device: Device,
+    sets: &[Set],
+    report: Option<&ReportFiles>,
+    measured: &mut Vec<Measured>,
+) -> Result<(), Error> {
     for set in sets {
         for &secrets in &args.secrets {
             // One sheet for each number of secrets, of the first folder.
-            let first = measured.iter().all(|entry: &Measured| entry.secrets != secrets);
-            let sheet = report.as_ref().filter(|_| first).map(|report| report.sheet(secrets));
-            let entry = measure_set(&args, device, &set, secrets, sheet.as_deref())?;
+            let first = measured.iter().all(|entry| entry.secrets != secrets);
+            let sheet = report.filter(|_| first).map(|report| report.sheet(secrets));
+            let entry = measure_set(args, device, set, secrets, sheet.as_deref())?;
             print_scores(&entry.images, secrets, "cover", &entry.scores.cover);
             print_scores(&entry.images, secrets, "secret", &entry.scores.secret);
             measured.push(entry);
         }
     }
-    match report {
-        Some(report) => report.write(&command(), &measured),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// The pictures of a folder.
@@ -90,8 +104,14 @@ struct Set {
     files: Vec<PathBuf>,
 }
 
-/// The folders, each known to have enough pictures, before anything is measured.
+/// The folders, each known to have enough pictures, and all weights to be there, before anything is
+/// measured.
 fn sets(args: &EvaluateArgs) -> Result<Vec<Set>, Error> {
+    if args.bicubic.is_none() {
+        for &secrets in &args.secrets {
+            WeightsPaths::find(args.models.as_deref(), Grid::for_secrets(secrets)?)?;
+        }
+    }
     let mut sets: Vec<Set> = Vec::new();
     for folder in &args.images {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -149,10 +169,15 @@ fn network(args: &EvaluateArgs, grid: Grid, device: Device) -> Result<Network, E
     })
 }
 
-/// This program's call, as it was typed.
-fn command() -> String {
+/// This program's call, as it was typed but for the passphrase.
+fn command(passphrase: Option<&str>) -> String {
+    let secret = |argument: &str| {
+        let value = argument.strip_prefix("--passphrase=").unwrap_or(argument);
+        passphrase.is_some_and(|passphrase| value == passphrase)
+    };
     let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    arguments.collect::<Vec<_>>().join(" ")
+    let shown = arguments.map(|argument| if secret(&argument) { "…".into() } else { argument });
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 fn print_scores(images: &str, secrets: u32, picture: &str, scores: &Scores) {

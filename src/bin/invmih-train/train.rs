@@ -47,7 +47,8 @@ pub struct TrainArgs {
     /// One stage alone; by default all three share the budget, in this order.
     #[arg(long)]
     stage: Option<StageName>,
-    /// Budget in minutes; the learning rate falls to zero over it.
+    /// Budget in minutes. Over each stage's share of it the shipped recipe's learning rate falls to
+    /// zero; the paper's is halved, five times in all.
     #[arg(long, default_value = "60", value_parser = minutes, conflicts_with = "steps")]
     minutes: Duration,
     /// Budget in steps, instead of minutes.
@@ -73,7 +74,8 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 144, value_parser = clap::value_parser!(i64).range(1..=1 << 14))]
     patch: i64,
     /// Weight of the cover's error beside the secrets', instead of the recipe's: more makes a better
-    /// stego. In the shipped recipe 1 makes a dB of the one about as dear as a dB of the other.
+    /// stego. In the shipped recipe 1 makes a dB of the one about as dear as a dB of the other, once
+    /// both modules are trained.
     #[arg(long, value_parser = positive)]
     cover_weight: Option<f64>,
     /// Device: auto, cpu, cuda or cuda:INDEX.
@@ -131,6 +133,10 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
     std::fs::create_dir_all(&args.out)
         .map_err(|source| Error::Io { path: args.out.clone(), source })?;
     check_folders(&args.out, args.resume.as_deref())?;
+    let mut resume: Vec<_> = args.resume.iter().cloned().collect();
+    for (stage, share) in stages(&args) {
+        Trainer::check(&config(&args, device, stage, share), &resume)?;
+    }
     let mut photographs = load(&args, device)?;
     let held_out = photographs.held_out();
     let validation = match held_out.len() {
@@ -143,7 +149,6 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
         Precision::best(device)
     );
     let stopped = stop_when_asked();
-    let mut resume: Vec<_> = args.resume.iter().cloned().collect();
     let mut state = unfinished(&args, device)?;
     if let (Some(from), Some((Stage::Hiding, _))) = (&args.resume, stages(&args).first()) {
         bring_rescaling(from, &args.out, &args.grid)?;
@@ -153,11 +158,15 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
         stages(&args).into_iter().skip_while(|(s, _)| first.is_some_and(|first| first != *s))
     {
         let config = config(&args, device, stage, share);
-        let mut trainer = Trainer::new(config, &photographs, &held_out, &resume)?;
+        let mut trainer = Trainer::new(config.clone(), &photographs, &held_out, &resume)?;
         match state.take() {
             Some(state) => {
+                let step = state.standing().step;
+                println!("{stage}, going on after step {step}");
+                for change in state.changes(&config) {
+                    println!("from here on {change}");
+                }
                 trainer.restore(&state)?;
-                println!("{stage}, going on after step {}", state.standing().step);
             }
             None => println!("{stage}"),
         }
@@ -169,7 +178,7 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
         })?;
         progress.finish();
         if stopped() {
-            println!("broken off; --resume {} goes on", args.out.display());
+            println!("broken off; the same command with --resume {} goes on", args.out.display());
             return Ok(());
         }
         if !resume.contains(&args.out) {
@@ -239,10 +248,9 @@ fn stages(args: &TrainArgs) -> Vec<(Stage, f64)> {
 
 fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config {
     let preset = Preset::from(args.preset);
+    let recipe = Config::of(preset, stage, distinct(args.grid.iter().copied()), &args.out);
     Config {
         stages: stages(args).into_iter().map(|(stage, _)| stage).collect(),
-        stage,
-        grids: distinct(args.grid.iter().copied()),
         blocks: Blocks {
             hiding: args.hiding_blocks.into(),
             rescaling: args.rescaling_blocks.into(),
@@ -251,18 +259,14 @@ fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config 
             Some(steps) => Budget::Steps((steps.get() as f64 * share).ceil() as u64),
             None => Budget::Time(args.minutes.mul_f64(share)),
         },
-        method: preset.method(),
-        rate: args.rate.unwrap_or(preset.rate()),
-        shape: preset.shape(stage),
+        rate: args.rate.unwrap_or(recipe.rate),
         batch: args.batch.get(),
-        stride: preset.stride(),
-        noise_shaping: preset.noise_shaping(),
         own_hiding: args.own_hiding,
         patch: args.patch,
         weights: preset.weights(stage, args.cover_weight),
         device,
         seed: args.seed,
-        out: args.out.clone(),
+        ..recipe
     }
 }
 

@@ -4,35 +4,26 @@
 use super::*;
 use std::path::Path;
 
+use tch::nn::VarStore;
 use tch::{Device, Kind};
 
+use crate::network::hiding::Hiding;
 use crate::network::weights::WeightsFile;
 use crate::training::modules::Blocks;
-use crate::training::optimizer::Method;
 use crate::training::preset::Preset;
-use crate::training::schedule::{Budget, Shape};
+use crate::training::schedule::Budget;
 
 use indicatif::ProgressBar;
 
 fn config(out: &Path, stage: Stage) -> Config {
+    let grids = vec![Grid::new(2, 2).unwrap(), Grid::new(3, 2).unwrap()];
     Config {
-        stages: vec![stage],
-        stage,
-        grids: vec![Grid::new(2, 2).unwrap(), Grid::new(3, 2).unwrap()],
         blocks: Blocks { hiding: 2, rescaling: 1 },
         budget: Budget::Steps(20),
-        method: Method::Muon,
         rate: 1e-3,
-        shape: Shape::Cosine,
-        batch: 1,
-        stride: 4,
-        noise_shaping: true,
-        own_hiding: false,
         patch: 24,
-        weights: Preset::Shipped.weights(Stage::Joint, None),
-        device: Device::Cpu,
         seed: 3,
-        out: out.into(),
+        ..Config::of(Preset::Shipped, stage, grids, out)
     }
 }
 
@@ -122,12 +113,72 @@ fn a_grids_own_hiding_module_starts_from_the_one_for_all() {
     let tensors = |folder: &Path, name: &str| {
         let file = WeightsFile::open(&folder.join(name)).unwrap();
         assert!(file.shaper(Device::Cpu).unwrap().is_some(), "{name}");
-        file.shapes()
+        let store = VarStore::new(Device::Cpu);
+        Hiding::new(&store.root(), file.header.blocks, file.header.clamp);
+        file.copy_to(&store.variables()).unwrap();
+        store.variables()
     };
     let [all, own] = [(&from, "hiding"), (&out, "hiding-2x2")]
         .map(|(folder, name)| tensors(folder.path(), &format!("{name}.safetensors")));
-    assert_eq!(all, own);
+    // The first step's rate is zero.
+    for (name, tensor) in &all {
+        assert_eq!(own[name], *tensor, "{name}");
+    }
+    assert!(all.values().any(|tensor| tensor.abs().max().double_value(&[]) > 0.0));
     assert!(!out.path().join("hiding.safetensors").exists());
+}
+
+#[test]
+fn losses_without_end_go_back_and_then_give_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let photographs = photographs(folder.path());
+    let mut config = Config { budget: Budget::Steps(200), ..config(folder.path(), Stage::Joint) };
+    let mut trainer = Trainer::new(config.clone(), &photographs, &photographs, &[]).unwrap();
+    trainer.run(stop_after(3)).unwrap();
+    let good = snapshot(&trainer.variables);
+    trainer.objective = {
+        config.weights.secret = f64::INFINITY;
+        Objective::new(&config)
+    };
+    let mut last = None;
+    let error = trainer.run(|event| {
+        if let Event::Step(report) = event {
+            last = Some(report);
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(error.unwrap_err().to_string().contains("5 times: lower --rate"));
+    let last = last.unwrap();
+    assert_eq!(last.setbacks, 5);
+    assert!(last.rate < 2e-3 / 32.0 && last.skipped > 40, "{last:?}");
+    for (name, variable) in &trainer.variables {
+        assert_eq!(*variable, good[name], "{name}");
+    }
+    // A rate of the user's own is not halved again.
+    let state = State::open(folder.path()).unwrap().unwrap();
+    assert_eq!(state.standing().setbacks, 5);
+    for (rate, setbacks) in [(config.rate, 5), (config.rate / 10.0, 0)] {
+        let config = Config { rate, ..trainer.config.clone() };
+        let mut next = Trainer::new(config, &photographs, &photographs, &[]).unwrap();
+        next.restore(&state).unwrap();
+        assert_eq!(next.standing.setbacks, setbacks);
+    }
+}
+
+#[test]
+fn a_hiding_module_that_would_lose_to_a_grids_own_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("hiding-3x2.safetensors");
+    std::fs::write(&own, "").unwrap();
+    let check = |stage, change: fn(&mut Config)| {
+        let mut config = config(folder.path(), stage);
+        change(&mut config);
+        Trainer::check(&config, &[])
+    };
+    let text = check(Stage::Joint, |_| ()).unwrap_err().to_string();
+    assert!(text.contains("hiding-3x2") && text.contains("--own-hiding"), "{text}");
+    check(Stage::Rescaling, |_| ()).unwrap();
+    check(Stage::Joint, |config| config.grids.truncate(1)).unwrap();
 }
 
 #[test]
@@ -142,7 +193,10 @@ fn a_state_of_another_run_does_not_fit() {
         change(&mut other);
         other
     };
-    assert!(state.fits(&other(|config| config.rate = 1.0)));
+    let faster = other(|config| config.rate = 1.0);
+    assert!(state.fits(&faster));
+    assert_eq!(state.changes(&faster), ["--rate 1, so far 0.001"]);
+    assert!(state.changes(&config).is_empty());
     assert!(!state.fits(&other(|config| config.blocks.hiding = 3)));
     assert!(!state.fits(&other(|config| config.grids.truncate(1))));
     assert!(!state.fits(&other(|config| config.stages.push(Stage::Joint))));
