@@ -7,19 +7,28 @@ use gst::prelude::MulDiv;
 
 /// The longest pass of the network so far, rounded up to a power of two of milliseconds: so a
 /// pipeline is told anew only when passes take much longer than it was told, a few times in all.
-/// The first pass does not count: libtorch warms up in it.
+/// The first pass of a kind does not count: libtorch warms up in it.
 #[derive(Debug, Default)]
 pub struct PassTime {
-    warm: bool,
+    warm: Option<Pass>,
     announced: gst::ClockTime,
+}
+
+/// What a pass of the network works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Width and height of its frames in pixels.
+    pub size: (usize, usize),
+    /// How many pictures it makes.
+    pub pictures: usize,
 }
 
 impl PassTime {
     /// Takes the measured time of a pass; whether what is announced has grown.
-    pub fn measured(&mut self, pass: Duration) -> bool {
-        let milliseconds = pass.as_nanos().div_ceil(1_000_000) as u64;
+    pub fn measured(&mut self, pass: Pass, time: Duration) -> bool {
+        let milliseconds = time.as_nanos().div_ceil(1_000_000) as u64;
         let announced = gst::ClockTime::from_mseconds(milliseconds.next_power_of_two());
-        let grown = std::mem::replace(&mut self.warm, true) && announced > self.announced;
+        let grown = self.warm.replace(pass) == Some(pass) && announced > self.announced;
         if grown {
             self.announced = announced;
         }
@@ -43,14 +52,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_growth_after_the_first_pass_is_announced() {
+    fn only_growth_after_the_first_pass_of_a_kind_is_announced() {
         let mut time = PassTime::default();
-        let mut announced = |pass| (time.measured(pass), time.announced().mseconds());
+        let mut of = |pictures, pass| {
+            let kind = Pass { size: (4, 2), pictures };
+            (time.measured(kind, pass), time.announced().mseconds())
+        };
+        let mut announced = |pass| of(1, pass);
         assert_eq!(announced(Duration::from_secs(1)), (false, 0));
         assert_eq!(announced(Duration::from_micros(70_100)), (true, 128));
         assert_eq!(announced(Duration::from_millis(128)), (false, 128));
         assert_eq!(announced(Duration::from_millis(129)), (true, 256));
         assert_eq!(announced(Duration::from_millis(3)), (false, 256));
+        assert_eq!(of(4, Duration::from_secs(1)), (false, 256));
+        assert_eq!(of(4, Duration::from_millis(300)), (true, 512));
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn answer(query: &mut gst::query::Caps, caps: &gst::Caps) {
 
 /// Where a frame keeps one of R, G and B.
 struct Component {
-    plane: u32,
+    plane: usize,
     /// Bytes before the first pixel, from one pixel to the next, from one row to the next.
     offset: usize,
     step: usize,
@@ -67,8 +67,8 @@ impl Component {
     where
         VideoFrameRef<T>: VideoFrameExt,
     {
-        let plane = frame.comp_plane(component);
-        let stride = frame.plane_stride()[plane as usize];
+        let plane = frame.comp_plane(component) as usize;
+        let stride = frame.plane_stride()[plane];
         Ok(Self {
             plane,
             offset: frame.comp_poffset(component) as usize,
@@ -81,6 +81,18 @@ impl Component {
             })?,
         })
     }
+
+    /// Where a row's first pixel is, and how many bytes there are from there to its last. The last row
+    /// of a plane may end there: what the bindings' slices of planes take for granted is not all there.
+    fn row<T>(&self, frame: &VideoFrameRef<T>, row: usize, width: usize) -> (*mut u8, usize)
+    where
+        VideoFrameRef<T>: VideoFrameExt,
+    {
+        // SAFETY: the frame lives, and with it what it has mapped.
+        let plane = unsafe { (*frame.as_ptr()).data[self.plane] };
+        let start = plane.cast::<u8>().wrapping_add(row * self.stride + self.offset);
+        (start, (width - 1) * self.step + 1)
+    }
 }
 
 /// Maps a raw video buffer to read it.
@@ -88,8 +100,15 @@ pub fn map<'a>(
     buffer: &'a gst::BufferRef,
     info: &VideoInfo,
 ) -> Result<VideoFrameRef<&'a gst::BufferRef>, gst::ErrorMessage> {
-    if let Some(meta) = buffer.iter_meta::<VideoMeta>().find(|meta| !fits(meta, buffer, info)) {
-        return Err(gst::error_msg!(
+    check(buffer, info)?;
+    VideoFrameRef::from_buffer_ref_readable(buffer, info)
+        .map_err(|_| unmapped(buffer, info, "read"))
+}
+
+/// Fails for a buffer whose description of itself does not fit.
+fn check(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<(), gst::ErrorMessage> {
+    match buffer.iter_meta::<VideoMeta>().find(|meta| !fits(meta, buffer, info)) {
+        Some(meta) => Err(gst::error_msg!(
             gst::StreamError::Format,
             (
                 "a buffer of {} bytes for {} of {}x{} describes itself as {} of {}x{} with offsets \
@@ -104,10 +123,9 @@ pub fn map<'a>(
                 meta.offset(),
                 meta.stride()
             )
-        ));
+        )),
+        None => Ok(()),
     }
-    VideoFrameRef::from_buffer_ref_readable(buffer, info)
-        .map_err(|_| unmapped(buffer, info, "read"))
 }
 
 /// Whether a buffer's description of itself fits its caps and its memory: whoever maps it trusts it.
@@ -151,13 +169,12 @@ pub fn read(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<Frame, gst::Err
     let mut pixels = vec![0; width * height * 3];
     for colour in 0..3 {
         let component = Component::of(&frame, colour)?;
-        let plane =
-            frame.plane_data(component.plane).map_err(|_| unmapped(buffer, info, "read"))?;
         for (row, target) in pixels.chunks_exact_mut(width * 3).enumerate() {
-            let source =
-                plane[row * component.stride + component.offset..].iter().step_by(component.step);
+            let (start, length) = component.row(&frame, row, width);
+            // SAFETY: the buffer was checked to have these bytes of each row, and is mapped to read.
+            let source = unsafe { std::slice::from_raw_parts(start, length) };
             let target = target[colour as usize..].iter_mut().step_by(3);
-            target.zip(source).for_each(|(to, from)| *to = *from);
+            target.zip(source.iter().step_by(component.step)).for_each(|(to, from)| *to = *from);
         }
     }
     Ok(Frame::new(width, height, pixels)?)
@@ -169,19 +186,26 @@ pub fn write(
     buffer: &mut gst::BufferRef,
     info: &VideoInfo,
 ) -> Result<(), gst::ErrorMessage> {
+    check(buffer, info)?;
     let failure = unmapped(buffer, info, "written");
-    let mut frame =
-        VideoFrameRef::from_buffer_ref_writable(buffer, info).map_err(|_| failure.clone())?;
+    if (picture.width(), picture.height()) != (info.width() as usize, info.height() as usize) {
+        return Err(failure);
+    }
+    let frame = VideoFrameRef::from_buffer_ref_writable(buffer, info).map_err(|_| failure)?;
     for colour in 0..3 {
         let component = Component::of(&frame, colour)?;
-        let plane = frame.plane_data_mut(component.plane).map_err(|_| failure.clone())?;
         let rows = picture.pixels().chunks_exact(picture.width() * 3);
         for (row, source) in rows.enumerate() {
-            let target = plane[row * component.stride + component.offset..]
-                .iter_mut()
-                .step_by(component.step);
+            let (start, length) = component.row(&frame, row, picture.width());
+            // SAFETY: the buffer was checked to have these bytes of each row, is mapped to write, and
+            // nothing else refers to them.
+            let target = unsafe { std::slice::from_raw_parts_mut(start, length) };
             let source = source[colour as usize..].iter().step_by(3);
-            target.zip(source).for_each(|(to, from)| *to = *from);
+            target
+                .iter_mut()
+                .step_by(component.step)
+                .zip(source)
+                .for_each(|(to, from)| *to = *from);
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::conceal::{Conceal, element, secrets};
+use common::pipeline::both;
 use common::{SECRETS, buffer, bus, error_text, info, init, picture, read, warning_text};
 use gst::prelude::*;
 use gst_check::Harness;
@@ -89,6 +90,55 @@ fn a_secret_pad_released_under_way_is_asked_for_again() {
     conceal.cover.push_event(gst::event::Eos::new());
     let text = error_text(&bus);
     assert!(text.contains("3 of 4 secret pads") && text.contains("link secret_1"), "{text}");
+}
+
+#[test]
+fn a_secret_unlinked_before_its_end_is_asked_for() {
+    let pipeline = both("");
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let bus = pipeline.bus().unwrap();
+    let started = bus.timed_pop_filtered(None, &[gst::MessageType::AsyncDone]);
+    assert!(started.is_some());
+    let secret = pipeline.by_name("conceal").unwrap().static_pad("secret_0").unwrap();
+    secret.peer().unwrap().unlink(&secret).unwrap();
+    let text = warning_text(&bus);
+    assert!(text.contains("3 of 4 secret pads") && text.contains("link secret_0"), "{text}");
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn secret_pads_released_after_the_last_stego_are_not_missed() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let bus = bus(&conceal.element);
+    conceal.push_stills(&secrets(SIZE, 10), &format());
+    conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format(), 0));
+    conceal.cover.push_event(gst::event::Eos::new());
+    assert_eq!(conceal.cover.pull_until_eos().unwrap(), None);
+    conceal.secrets.clear();
+    let said = [gst::MessageType::Error, gst::MessageType::Warning];
+    let said = bus.timed_pop_filtered(gst::ClockTime::from_seconds(7), &said);
+    assert!(said.is_none(), "{said:?}");
+    // Another stream's cover misses them.
+    conceal.cover.push_event(gst::event::StreamStart::new("another"));
+    assert!(warning_text(&bus).contains("0 of 4 secret pads"));
+}
+
+#[test]
+fn no_two_secret_pads_have_one_number() {
+    let element = element();
+    let template = element.pad_template("secret_%u").unwrap();
+    let request = |name| element.request_pad(&template, name, None);
+    let third = request(Some("secret_3")).unwrap();
+    assert!(request(Some("secret_03")).is_none());
+    let others: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..12).map(|_| scope.spawn(|| request(None).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap().name()).collect()
+    });
+    let distinct: std::collections::BTreeSet<_> = others.iter().collect();
+    assert_eq!(distinct.len(), 12, "{others:?}");
+    assert!(!others.contains(&third.name()));
+    element.release_request_pad(&third);
+    assert_eq!(request(Some("secret_03")).unwrap().name(), "secret_3");
 }
 
 /// A folder with copies of the weights for four secrets.

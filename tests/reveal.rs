@@ -74,7 +74,9 @@ fn a_sequence_played_backwards_goes_from_the_last_secret_to_the_first() {
     segment.set_stop(gst::ClockTime::SECOND);
     harness.push_event(gst::event::Segment::new(&segment));
     harness.push(buffer(&STEGO, &format, 40)).unwrap();
-    for (made, u) in pull_all(&mut harness).iter().zip((0..SECRETS).rev()) {
+    let made = pull_all(&mut harness);
+    assert_eq!(made.len(), SECRETS);
+    for (made, u) in made.iter().zip((0..SECRETS).rev()) {
         assert_eq!(made.pts(), milliseconds(40 + 10 * u as u64));
         assert_eq!(read(made, &format), REVEALED[u]);
     }

@@ -6,7 +6,7 @@ mod common;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::pipeline::both;
+use common::pipeline::{both, parsed, run_to_end, small_weights};
 use common::{SECRETS, buffer, bus, error_text, info, init, picture};
 use gst::prelude::*;
 use gst_check::Harness;
@@ -67,6 +67,43 @@ fn a_stego_without_anyone_to_take_it_is_not_linked() {
     harness.play();
     harness.set_src_caps(format().to_caps().unwrap());
     assert_eq!(harness.push(stego(0)), Err(gst::FlowError::NotLinked));
+    let stats: gst::Structure = harness.element().unwrap().property("stats");
+    assert_eq!(stats.get::<u64>("frames").unwrap(), 0);
+}
+
+#[test]
+fn a_queue_too_small_for_a_sequence_holds_no_other_pad_back() {
+    let line = format!(
+        "videotestsrc num-buffers=3 ! video/x-raw,format=RGB,width=64,height=64 \
+         ! invmihreveal model-location={} name=r ! queue max-size-bytes=20000 ! fakesink \
+         r.src_0 ! queue ! fakesink",
+        small_weights().display()
+    );
+    run_to_end(&parsed(&line), gst::ClockTime::from_seconds(60));
+}
+
+#[test]
+fn a_pad_added_during_a_change_of_caps_has_those_of_its_frames() {
+    let element = element();
+    let mut harness = Harness::with_element(&element, Some("sink"), None);
+    harness.play();
+    harness.set_src_caps(format().to_caps().unwrap());
+    let mut late = Harness::with_element(&element, None, Some("src_1"));
+    late.play();
+    // As it is after the copy of caps and segment that others have replaced meanwhile.
+    let pad = element.static_pad("src_1").unwrap();
+    let old = info(VideoFormat::Bgr, 8, 8, 25).to_caps().unwrap();
+    pad.store_sticky_event(&gst::event::Caps::new(&old)).unwrap();
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_base(gst::ClockTime::SECOND);
+    pad.store_sticky_event(&gst::event::Segment::new(&segment)).unwrap();
+    harness.push(stego(40)).unwrap();
+    late.pull().unwrap();
+    let sink = pad.peer().unwrap();
+    assert_eq!(sink.current_caps(), Some(format().to_caps().unwrap()));
+    let segment = sink.sticky_event::<gst::event::Segment>(0).unwrap();
+    let segment = segment.segment().downcast_ref::<gst::ClockTime>().unwrap();
+    assert_eq!(segment.base(), Some(gst::ClockTime::ZERO));
 }
 
 #[test]

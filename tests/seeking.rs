@@ -148,6 +148,38 @@ fn a_secret_that_goes_on_and_cannot_seek_refuses_the_seek() {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
+/// The stego at one second after a seek, of a last secret that has ended with these frames.
+fn sought_after(slides: &[(u64, usize)]) -> Vec<u8> {
+    let pipeline = seekable("identity", "appsrc name=app");
+    let source = application(&pipeline);
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    for &(start, seed) in slides {
+        let slide = picture(SIZE.0, SIZE.1, seed);
+        source.push_buffer(buffer(&slide, &format, start)).unwrap();
+    }
+    source.end_of_stream().unwrap();
+    pause(&pipeline);
+    let pad = pipeline.by_name("c").unwrap().static_pad("secret_3").unwrap();
+    for _ in 0..1000 {
+        if pad.sticky_event::<gst::event::Eos>(0).is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    seek(&pipeline, 1000);
+    let sample: gst::Sample = pipeline.by_name("sink").unwrap().property("last-sample");
+    pipeline.set_state(gst::State::Null).unwrap();
+    sample.buffer().unwrap().map_readable().unwrap().to_vec()
+}
+
+#[test]
+fn a_secrets_last_frame_that_was_still_to_come_serves_after_a_seek() {
+    let (first, last) = ((0, 3), (60_000, 8));
+    let made = sought_after(&[first, last]);
+    assert!(made == sought_after(&[(0, last.1)]));
+    assert!(made != sought_after(&[first]));
+}
+
 #[test]
 fn a_source_that_refuses_a_seek_is_an_error() {
     let pipeline = seekable("identity", "appsrc name=app stream-type=seekable");

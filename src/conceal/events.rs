@@ -37,16 +37,10 @@ impl InvMihConceal {
                 return true;
             }
             EventView::StreamStart(_) => self.start_stream(&event),
-            EventView::FlushStop(_) => self.flush_covers(),
+            EventView::FlushStop(_) => self.state.lock().unwrap().flush(),
             _ => {}
         }
         self.parent_sink_event(&self.cover_pad, event)
-    }
-
-    /// Forgets the covers that came before a flush.
-    pub(super) fn flush_covers(&self) {
-        self.cover_comes();
-        self.state.lock().unwrap().flush();
     }
 
     /// Sends the start of another stream on, with which the tags of the old one end; the base class

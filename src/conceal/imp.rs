@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The element: pads, properties, and one stego for every cover.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -34,6 +35,10 @@ pub struct InvMihConceal {
     pub(super) wait: Mutex<Wait>,
     /// Tags of the cover that go out before its next stego, gap or end.
     pub(super) tags: Mutex<Vec<gst::Event>>,
+    /// A pad that frames came to without a segment.
+    no_segment: Mutex<Option<gst_base::AggregatorPad>>,
+    /// Numbers of the secret pads, also of those that are being added.
+    numbers: Mutex<BTreeSet<usize>>,
     /// Whether the user was told that caps were refused.
     refused: AtomicBool,
 }
@@ -53,6 +58,8 @@ impl ObjectSubclass for InvMihConceal {
             stats: Mutex::default(),
             wait: Mutex::default(),
             tags: Mutex::default(),
+            no_segment: Mutex::default(),
+            numbers: Mutex::default(),
             refused: AtomicBool::default(),
         }
     }
@@ -154,7 +161,11 @@ impl ElementImpl for InvMihConceal {
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
+        let number = pad.downcast_ref::<super::SecretPad>().and_then(|pad| pad.imp().number());
         self.parent_release_pad(pad);
+        if let Some(number) = number {
+            self.numbers.lock().unwrap().remove(&number);
+        }
         self.state.lock().unwrap().forget_mosaic();
         self.wait_anew();
     }
@@ -192,13 +203,14 @@ impl AggregatorImpl for InvMihConceal {
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         self.stop_waiting();
         self.tags.lock().unwrap().clear();
+        self.no_segment.lock().unwrap().take();
         *self.state.lock().unwrap() = State::default();
         self.secret_pads().iter().for_each(|pad| pad.imp().reset());
         Ok(())
     }
 
     fn flush(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.flush_covers();
+        self.state.lock().unwrap().flush();
         Ok(gst::FlowSuccess::Ok)
     }
 
@@ -212,20 +224,16 @@ impl AggregatorImpl for InvMihConceal {
         name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst_base::AggregatorPad> {
-        let taken: Vec<_> =
-            self.secret_pads().iter().filter_map(|pad| pad.imp().number()).collect();
         let asked = name.and_then(|name| name.strip_prefix("secret_")?.parse().ok());
-        let number = asked.or_else(|| (0..).find(|number| !taken.contains(number)))?;
-        if let Err(error) = self.check_new_pad(number) {
-            self.post_error_message(error);
-            return None;
-        }
+        let number = self.reserved_number(asked)?;
         let pad = gst::PadBuilder::<super::SecretPad>::from_template(template)
             .name(format!("secret_{number}"))
             .build();
         self.wait_anew_when_unlinked(pad.upcast_ref());
         // SAFETY: the pad is a valid object, and this only marks its one reference: the base class
-        // takes it over as it does a new pad's in C. Unmarked, it would stay and leak the pad.
+        // takes it over as it does a new pad's in C. Unmarked, it would stay and leak the pad. The
+        // element has no other pad of its name, with which the base class would drop the reference
+        // and use the pad all the same.
         unsafe { glib::gobject_ffi::g_object_force_floating(pad.as_ptr().cast()) };
         Some(pad.upcast())
     }
@@ -235,8 +243,12 @@ impl AggregatorImpl for InvMihConceal {
         pad: &gst_base::AggregatorPad,
         event: gst::Event,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if pad == &self.cover_pad && event.type_() == gst::EventType::Eos {
-            self.cover_ends();
+        if pad == &self.cover_pad {
+            match event.type_() {
+                gst::EventType::Eos => self.cover_ends(),
+                gst::EventType::StreamStart | gst::EventType::FlushStop => self.cover_comes(),
+                _ => {}
+            }
         }
         self.parent_sink_event_pre_queue(pad, event)
     }
@@ -313,7 +325,20 @@ impl AggregatorImpl for InvMihConceal {
         true
     }
 
+    fn clip(&self, pad: &gst_base::AggregatorPad, buffer: gst::Buffer) -> Option<gst::Buffer> {
+        // Later it may have none because it was flushed.
+        if pad.segment().format() == gst::Format::Undefined {
+            *self.no_segment.lock().unwrap() = Some(pad.clone());
+        }
+        Some(buffer)
+    }
+
     fn aggregate(&self, mut late: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if let Some(pad) = self.no_segment.lock().unwrap().take() {
+            let text = format!("{}: frames come without a segment before them", pad.name());
+            return Err(self.failed(gst::error_msg!(gst::StreamError::Format, ("{text}"))));
+        }
+        self.wait.lock().unwrap().live = self.obj().latency().is_some();
         // Until there is no more to do: the base class may wait for frames on all pads.
         loop {
             // A seek and a stop wait for this task, while the cover's source may go on.
@@ -329,6 +354,7 @@ impl AggregatorImpl for InvMihConceal {
                 Step::Gap(gap) => self.send_gap(&gap),
                 Step::Wait => return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
                 Step::End => {
+                    self.stop_waiting_until_cover_comes();
                     self.send_last_tags();
                     return Err(gst::FlowError::Eos);
                 }
@@ -354,6 +380,28 @@ impl InvMihConceal {
         let mut query = gst::query::Allocation::new(caps.as_ref(), false);
         self.obj().src_pad().peer_query(&mut query)
             && query.find_allocation_meta::<gst_video::VideoMeta>().is_some()
+    }
+
+    /// The number of a pad that may be added now, the one that was asked for or the first that is
+    /// free, taken until the pad is released.
+    fn reserved_number(&self, asked: Option<usize>) -> Option<usize> {
+        let mut numbers = self.numbers.lock().unwrap();
+        let number = asked.or_else(|| (0..).find(|number| !numbers.contains(number)))?;
+        if numbers.contains(&number) {
+            gst::warning!(CAT, imp = self, "there is a pad secret_{number} already");
+            return None;
+        }
+        match self.check_new_pad(number) {
+            Ok(()) => {
+                numbers.insert(number);
+                Some(number)
+            }
+            Err(error) => {
+                drop(numbers);
+                self.post_error_message(error);
+                None
+            }
+        }
     }
 
     /// Whether a pad may be added now.

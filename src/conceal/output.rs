@@ -9,7 +9,7 @@ use gst_base::subclass::prelude::*;
 
 use super::covers::Cover;
 use super::imp::InvMihConceal;
-use crate::latency::frame_duration;
+use crate::latency::{Pass, frame_duration};
 use crate::stats::nanoseconds;
 
 impl InvMihConceal {
@@ -36,8 +36,8 @@ impl InvMihConceal {
     }
 
     /// Takes the time of one pass of the network, and announces the latency anew if it has grown.
-    pub(super) fn measured(&self, pass: Duration) {
-        let grown = self.state.lock().unwrap().pass.measured(pass);
+    pub(super) fn measured(&self, pass: Pass, time: Duration) {
+        let grown = self.state.lock().unwrap().pass.measured(pass, time);
         if grown {
             self.announce_latency();
         }

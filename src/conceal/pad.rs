@@ -122,10 +122,30 @@ impl SecretPad {
         state.current.is_some() && (state.begun || self.obj().is_eos())
     }
 
-    /// Whether a frame was taken and the source has ended: then that frame serves after a flush.
+    /// Whether the source has ended; frames may still wait here.
+    pub fn has_ended(&self) -> bool {
+        self.obj().sticky_event::<gst::event::Eos>(0).is_some()
+    }
+
+    /// Whether the source has ended with a frame, which [`keep_last`](Self::keep_last) brings through
+    /// a flush.
     pub fn keeps_its_frame(&self) -> bool {
-        let ended = self.obj().sticky_event::<gst::event::Eos>(0).is_some();
-        ended && self.state.lock().unwrap().current.is_some()
+        self.has_ended()
+            && (self.obj().has_buffer() || self.state.lock().unwrap().current.is_some())
+    }
+
+    /// Makes the last of the frames that wait here the current one: a flush would lose them.
+    pub fn keep_last(&self) {
+        let mut state = self.state.lock().unwrap();
+        let Some(info) = state.info.clone() else {
+            return;
+        };
+        while let Some(buffer) = self.obj().pop_buffer() {
+            if !covers::is_gap(&buffer) {
+                state.current = Some((buffer, info.clone()));
+                state.fresh = true;
+            }
+        }
     }
 
     /// The current frame, stretched to a cover's size; none before the first.

@@ -11,7 +11,7 @@ use gst_video::VideoInfo;
 use super::covers::{Cover, Covers, is_gap};
 use super::imp::InvMihConceal;
 use super::stills::Stills;
-use crate::latency::PassTime;
+use crate::latency::{Pass, PassTime};
 use crate::network::{Frame, Model, Mosaic, Scrambler};
 use crate::video;
 
@@ -224,9 +224,11 @@ impl InvMihConceal {
         let pairs: Vec<_> = batch.iter().map(|paired| (&paired.frame, &paired.mosaic)).collect();
         let start = Instant::now();
         let stegos = model.conceal_batch(&pairs)?;
-        let pass = start.elapsed();
-        let share = pass / batch.len().max(1) as u32;
-        self.measured(pass + batch.iter().map(|paired| paired.took).sum::<Duration>());
+        let took = start.elapsed();
+        let share = took / batch.len().max(1) as u32;
+        let size = stegos.first().map_or((0, 0), |stego| (stego.width(), stego.height()));
+        let pass = Pass { size, pictures: stegos.len() };
+        self.measured(pass, took + batch.iter().map(|paired| paired.took).sum::<Duration>());
         let finished = batch.into_iter().zip(stegos).map(|(paired, stego)| {
             let Paired { mut cover, frame, took, .. } = paired;
             video::write(&stego, cover.buffer.make_mut(), &cover.info)?;

@@ -64,7 +64,10 @@ impl InvMihConceal {
             source.remove_probe(probe);
         }
         if sought {
-            fixed.iter().for_each(|pad| flush(pad, seqnum));
+            for pad in &fixed {
+                pad.imp().keep_last();
+                flush(pad, seqnum);
+            }
         } else {
             // The base class has stopped.
             gst::element_imp_error!(

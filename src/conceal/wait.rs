@@ -17,6 +17,10 @@ pub struct Wait {
     timer: Option<gst::SingleShotClockId>,
     overdue: bool,
     cover_ended: bool,
+    /// Whether all stegos are out: nothing is missed until a cover comes again.
+    done: bool,
+    /// Whether secrets hold a cover no longer than the latency, as of the last frame.
+    pub live: bool,
     /// Whether the error after the last cover was posted.
     gave_up: bool,
 }
@@ -41,7 +45,7 @@ impl InvMihConceal {
     /// Gives the user time again, if the element is started: a pad has gone.
     pub(super) fn wait_anew(&self) {
         let mut wait = self.wait.lock().unwrap();
-        if wait.needed.is_none() {
+        if wait.needed.is_none() || wait.done {
             return;
         }
         let clock = gst::SystemClock::obtain();
@@ -81,8 +85,26 @@ impl InvMihConceal {
 
     /// More covers may come.
     pub(super) fn cover_comes(&self) {
-        let mut wait = self.wait.lock().unwrap();
-        (wait.cover_ended, wait.gave_up) = (false, false);
+        let done = {
+            let mut wait = self.wait.lock().unwrap();
+            (wait.cover_ended, wait.gave_up) = (false, false);
+            std::mem::take(&mut wait.done)
+        };
+        if done {
+            self.wait_anew();
+        }
+    }
+
+    /// All stegos are out.
+    pub(super) fn stop_waiting_until_cover_comes(&self) {
+        let timer = {
+            let mut wait = self.wait.lock().unwrap();
+            (wait.done, wait.overdue) = (true, false);
+            wait.timer.take()
+        };
+        if let Some(timer) = timer {
+            timer.unschedule();
+        }
     }
 
     /// Whether an error has said what is missing.
@@ -97,16 +119,22 @@ impl InvMihConceal {
         }
     }
 
-    /// The secret pads that are not linked and have no frame: an ended secret may be unlinked, its
-    /// last frame serves on.
+    /// The secret pads that are not linked and have no frame that serves on: an ended secret may be
+    /// unlinked, and in a live pipeline any that has begun.
     pub(super) fn missing(&self) -> Vec<usize> {
+        let (needed, live) = {
+            let wait = self.wait.lock().unwrap();
+            (wait.needed.unwrap_or_default(), wait.live)
+        };
+        let serves = |pad: &super::SecretPad| {
+            (live || pad.imp().has_ended()) && (pad.has_buffer() || pad.imp().has_frame())
+        };
         let linked: Vec<_> = self
             .secret_pads()
             .iter()
-            .filter(|pad| pad.is_linked() || pad.has_buffer() || pad.imp().has_frame())
+            .filter(|pad| pad.is_linked() || serves(pad))
             .filter_map(|pad| pad.imp().number())
             .collect();
-        let needed = self.wait.lock().unwrap().needed.unwrap_or_default();
         (0..needed).filter(|number| !linked.contains(number)).collect()
     }
 

@@ -22,6 +22,8 @@ pub const SENSITIVITY: &str = "rounding.sensitivity";
 
 /// More InvBlocks than any training here makes.
 pub const MOST_BLOCKS: usize = 64;
+/// The largest bound of ρ.
+const MOST_CLAMP: f64 = 16.0;
 
 /// Far more than the largest module takes in f32.
 const MOST_BYTES: u64 = 1 << 30;
@@ -137,8 +139,9 @@ impl Header {
         if blocks.fract() != 0.0 || !(0.0..=MOST_BLOCKS as f64).contains(&blocks) {
             return Err(format!("it has {blocks} InvBlocks, 0 to {MOST_BLOCKS} are possible"));
         }
-        if !(clamp > 0.0 && clamp.is_finite()) {
-            return Err(format!("its clamp is {clamp}, not a positive number"));
+        // exp must stay a number.
+        if !(clamp > 0.0 && clamp <= MOST_CLAMP) {
+            return Err(format!("its clamp is {clamp}, not above 0 and up to {MOST_CLAMP}"));
         }
         Ok(Self { module, blocks: blocks as usize, clamp })
     }

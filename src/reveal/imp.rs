@@ -13,7 +13,7 @@ use gst_video::VideoInfo;
 
 use super::output::{Output, share};
 use super::session::{Pictures, Session, secret_of};
-use crate::latency::{PassTime, frame_duration};
+use crate::latency::{Pass, PassTime, frame_duration};
 use crate::settings::{ModelSettings, check_number};
 use crate::stats::Stats;
 use crate::video;
@@ -43,8 +43,10 @@ pub(super) struct State {
 }
 
 impl State {
+    /// `src`, the first to be added, comes last: where it gives all secrets one after the other, what
+    /// takes them may block before it has them all, until the other pads have had theirs.
     fn add_pad(&mut self, pad: &gst::Pad) {
-        self.pads.push(pad.clone());
+        self.pads.insert(self.pads.len().saturating_sub(1), pad.clone());
         self.flows.add_pad(pad);
     }
 
@@ -285,9 +287,9 @@ impl InvMihReveal {
 
     /// Counts a stego and its time in the network; tells the pipeline if all its time is longer than
     /// was announced.
-    fn measured(&self, pass: Duration, inference: Duration) {
+    fn measured(&self, pass: Pass, time: Duration, inference: Duration) {
         self.stats.lock().unwrap().count(inference, None);
-        let grown = self.state.lock().unwrap().pass.measured(pass);
+        let grown = self.state.lock().unwrap().pass.measured(pass, time);
         if grown {
             let element = self.obj();
             // Without a bus nobody has to know.
@@ -308,7 +310,11 @@ impl InvMihReveal {
             self.post_error_message(error);
             gst::FlowError::Error
         })?;
-        self.measured(start.elapsed(), pictures.inference);
+        if !linked.is_empty() {
+            let size = (info.width() as usize, info.height() as usize);
+            let pass = Pass { size, pictures: pictures.secrets.len() };
+            self.measured(pass, start.elapsed(), pictures.inference);
+        }
         let mut combined = Err(gst::FlowError::NotLinked);
         for pad in &pads {
             let pushed = match linked.contains(&pad) {
@@ -344,6 +350,7 @@ impl InvMihReveal {
             self.post_error_message(error);
             gst::FlowError::NotNegotiated
         })?;
+        self.catch_up(pad, &caps);
         let pad_info = VideoInfo::from_caps(&caps).map_err(|_| gst::FlowError::NotNegotiated)?;
         let pictures = match secret_of(pad) {
             Some(number) => pictures.secrets.get(number..=number).unwrap_or_default(),
@@ -367,6 +374,21 @@ impl InvMihReveal {
             pad.push(buffer)?;
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Gives a pad the caps and the segment that came while it was being added.
+    fn catch_up(&self, pad: &gst::Pad, caps: &gst::Caps) {
+        if pad.current_caps().as_ref() != Some(caps) {
+            pad.push_event(gst::event::Caps::new(caps));
+        }
+        let of = |pad: &gst::Pad| pad.sticky_event::<gst::event::Segment>(0);
+        let segment = of(&self.sink_pad);
+        let own = of(pad);
+        if let Some(segment) = segment
+            && own.is_none_or(|own| own.segment() != segment.segment())
+        {
+            pad.push_event(segment);
+        }
     }
 
     /// Whether stegos come from the last to the first.

@@ -9,7 +9,8 @@
 //! All are pushed from one thread: where several are linked, each needs a queue.
 //!
 //! As a sequence the secrets share the stego's duration, N times its frame rate. A stego without a
-//! duration, as a picture is, gives all of them its own timestamp, and one without a timestamp none.
+//! duration and without a constant frame rate, as a picture is, gives all of them its own timestamp, and
+//! one without a timestamp none.
 //!
 //! The secrets have the stego's size, whatever theirs was before they were hidden. A stego that a
 //! lossy file or a scaler has changed gives pictures too, the secrets damaged or not to be seen.
