@@ -36,9 +36,6 @@ pub struct Weights {
     pub cover: f64,
     /// ‖LL(cover) − LL(stego)‖².
     pub cover_low: f64,
-    /// What lies outside [0, 1] in a stego, squared. It is cut off and lost to the file, and with it
-    /// the mosaic where a cover is black or burnt out.
-    pub excess: f64,
 }
 
 /// A batch's pictures on their way through the network, all in [0, 1].
@@ -68,9 +65,8 @@ impl Weights {
         // The orthonormal LL is twice a block's mean: a quarter makes it a mean in [0, 1].
         let cover_low =
             squared(&low(&passage.cover), &low(&passage.concealed)) * (self.cover_low / 4.0);
-        let excess = squared(&passage.concealed, &passage.concealed.clamp(0.0, 1.0)) * self.excess;
         let mosaic = squared(&passage.mosaic, &passage.recovered_mosaic) * self.mosaic;
-        cover + cover_low + excess + mosaic
+        cover + cover_low + mosaic
     }
 
     /// What secrets K×3×H×W lose, and how far their tiles are from the guide.
@@ -178,30 +174,5 @@ mod tests {
         let both = Tensor::cat(&[&black + 0.1, &black + 0.01], 0);
         let mean = evened(&both, &both.zeros_like()) * 2.0 - loss(20.0) - loss(40.0);
         assert!(mean.abs().double_value(&[]) < 1e-6);
-    }
-
-    #[test]
-    fn an_error_that_the_file_cuts_off_costs_more_than_one_that_it_keeps() {
-        use crate::training::preset::Preset;
-        use crate::training::run::Stage;
-        let white = || Tensor::ones([1, 3, 4, 4], (Kind::Float, Device::Cpu));
-        let loss = |preset: Preset, error: f64| {
-            let concealed = white() + error;
-            let stego = concealed.clamp(0.0, 1.0);
-            let passage = Passage {
-                cover: white(),
-                concealed,
-                stego,
-                mosaic: white(),
-                recovered_mosaic: white(),
-            };
-            let wavelet = Decomposition::haar(Device::Cpu);
-            preset.weights(Stage::Joint, None).hiding(&passage, &wavelet).double_value(&[])
-        };
-        let (kept, cut) = (loss(Preset::Shipped, -0.01), loss(Preset::Shipped, 0.01));
-        assert!((cut - kept - 100.0 * 1e-4).abs() < 1e-6, "{kept}, {cut}");
-        // Eq. 3 knows no such term.
-        let (kept, cut) = (loss(Preset::Paper, -0.01), loss(Preset::Paper, 0.01));
-        assert!((cut - kept).abs() < 1e-6, "{kept}, {cut}");
     }
 }

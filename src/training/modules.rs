@@ -153,7 +153,8 @@ impl Modules {
     }
 
     /// Goes on from weights, each module from the first folder that has its file. A module without
-    /// one stays fresh; one with fewer InvBlocks grows, its new blocks starting as the identity.
+    /// one stays fresh; one with fewer InvBlocks grows, its new blocks starting as the identity. They come
+    /// first: next to the stego they would work on the latent r, which reveal has not.
     ///
     /// # Errors
     /// [`Error::Network`] for files that cannot be used, [`Error::Blocks`] for more blocks than here,
@@ -172,7 +173,8 @@ impl Modules {
             if found != expected {
                 return Err(Error::Clamp { path, found, expected });
             }
-            file.copy_to(&variables_of(header.module, &self.store.variables()))?;
+            let variables = variables_of(header.module, &self.store.variables());
+            file.copy_to(&after(header.blocks - file.header.blocks, variables))?;
         }
         Ok(())
     }
@@ -208,6 +210,17 @@ impl Modules {
     }
 }
 
+/// A module's variables without its first InvBlocks, named as if they were all.
+fn after(count: usize, variables: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
+    let renamed = |name: &str| {
+        let (block, rest) = name.strip_prefix("blocks.")?.split_once('.')?;
+        let block = block.parse::<usize>().ok()?.checked_sub(count)?;
+        Some(format!("blocks.{block}.{rest}"))
+    };
+    let all = variables.into_iter();
+    all.filter_map(|(name, variable)| Some((renamed(&name)?, variable))).collect()
+}
+
 /// A module's variables out of the store's, without the prefix.
 fn variables_of(module: Module, variables: &HashMap<String, Tensor>) -> HashMap<String, Tensor> {
     let prefix = format!("{}.", module.name());
@@ -217,4 +230,40 @@ fn variables_of(module: Module, variables: &HashMap<String, Tensor>) -> HashMap<
             Some((name.strip_prefix(&prefix)?.to_string(), variable.shallow_clone()))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Precision;
+    use crate::network::coupling::tests::randomise;
+
+    fn modules(blocks: usize) -> Modules {
+        let blocks = Blocks { hiding: blocks, rescaling: blocks };
+        let grid = Grid::new(2, 2).unwrap();
+        Modules::new(Some(Module::Hiding(None)), &[grid], blocks, Device::Cpu)
+    }
+
+    #[test]
+    fn a_module_grows_in_front_and_does_what_it_did() {
+        let folder = tempfile::tempdir().unwrap();
+        let small = modules(1);
+        randomise(&small.store);
+        small.save(folder.path(), &small.store.variables()).unwrap();
+        let grown = modules(3);
+        grown.resume(&[folder.path().into()]).unwrap();
+        let last = |modules: &Modules, name: &str| modules.store.variables()[name].shallow_clone();
+        let half = last(&small, "hiding.blocks.0.phi.convs.4.weight").to_kind(Kind::Half);
+        assert_eq!(last(&grown, "hiding.blocks.2.phi.convs.4.weight").to_kind(Kind::Half), half);
+        let first = last(&grown, "rescaling-2x2.blocks.0.psi.convs.4.weight");
+        assert_eq!(first.abs().max().double_value(&[]), 0.0);
+        let picture = || Tensor::rand([1, 3, 16, 16], (Kind::Float, Device::Cpu));
+        let (cover, mosaic) = (picture(), picture());
+        let conceal = |modules: &Modules| {
+            modules.hiding.as_ref().unwrap().conceal(&cover, &mosaic, Precision::F32)
+        };
+        // The file has halves.
+        let error = (conceal(&small) - conceal(&grown)).abs().max().double_value(&[]);
+        assert!(error < 1e-3, "{error}");
+    }
 }

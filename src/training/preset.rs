@@ -32,7 +32,6 @@ impl Preset {
                 mosaic: 5.0,
                 cover: cover.unwrap_or(1.0),
                 cover_low: 1.0,
-                excess: 0.0,
             },
             Self::Shipped => balanced(stage, cover.unwrap_or(0.5)),
         }
@@ -93,8 +92,6 @@ fn balanced(stage: Stage, cover: f64) -> Weights {
         mosaic: 1.5,
         cover,
         cover_low: squared / 4.0,
-        // Some seven times what the cover's own error pulls with at the recipe's weight.
-        excess: 100.0,
     };
     match stage {
         // The mosaic's error stands for the secrets'. Logarithms would pull a cover that has got bad,
