@@ -8,6 +8,7 @@ pub mod device;
 mod error;
 mod frame;
 mod grid;
+mod headroom;
 pub mod hiding;
 pub mod location;
 mod model;
