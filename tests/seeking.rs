@@ -60,6 +60,18 @@ fn wait_for(pipeline: &gst::Pipeline, wanted: gst::MessageType) {
     assert_eq!(found.type_(), wanted, "{found:?}");
 }
 
+/// Waits until the end of `secret_3` has come.
+fn wait_for_its_end(pipeline: &gst::Pipeline) {
+    let pad = pipeline.by_name("c").unwrap().static_pad("secret_3").unwrap();
+    for _ in 0..1000 {
+        if pad.sticky_event::<gst::event::Eos>(0).is_some() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("no end of secret_3");
+}
+
 fn position(pipeline: &gst::Pipeline) -> Option<gst::ClockTime> {
     let sample: gst::Sample = pipeline.by_name("sink").unwrap().property("last-sample");
     sample.buffer().unwrap().pts()
@@ -135,13 +147,7 @@ fn a_secret_that_goes_on_and_cannot_seek_refuses_the_seek() {
     // All goes on, and after the secret's end its last frame serves at the new position.
     source.end_of_stream().unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
-    let pad = pipeline.by_name("c").unwrap().static_pad("secret_3").unwrap();
-    for _ in 0..1000 {
-        if pad.sticky_event::<gst::event::Eos>(0).is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for_its_end(&pipeline);
     pause(&pipeline);
     assert!(can_seek(&pipeline, gst::Format::Time));
     seek(&pipeline, 1000);
@@ -159,13 +165,7 @@ fn sought_after(slides: &[(u64, usize)]) -> Vec<u8> {
     }
     source.end_of_stream().unwrap();
     pause(&pipeline);
-    let pad = pipeline.by_name("c").unwrap().static_pad("secret_3").unwrap();
-    for _ in 0..1000 {
-        if pad.sticky_event::<gst::event::Eos>(0).is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for_its_end(&pipeline);
     seek(&pipeline, 1000);
     let sample: gst::Sample = pipeline.by_name("sink").unwrap().property("last-sample");
     pipeline.set_state(gst::State::Null).unwrap();

@@ -38,7 +38,7 @@ pub struct InvMihConceal {
     /// A pad that frames came to without a segment.
     no_segment: Mutex<Option<gst_base::AggregatorPad>>,
     /// Numbers of the secret pads, also of those that are being added.
-    numbers: Mutex<BTreeSet<usize>>,
+    pub(super) numbers: Mutex<BTreeSet<usize>>,
     /// Whether the user was told that caps were refused.
     refused: AtomicBool,
 }
@@ -161,11 +161,8 @@ impl ElementImpl for InvMihConceal {
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
-        let number = pad.downcast_ref::<super::SecretPad>().and_then(|pad| pad.imp().number());
         self.parent_release_pad(pad);
-        if let Some(number) = number {
-            self.numbers.lock().unwrap().remove(&number);
-        }
+        self.give_number_back(pad);
         self.state.lock().unwrap().forget_mosaic();
         self.wait_anew();
     }
@@ -380,43 +377,6 @@ impl InvMihConceal {
         let mut query = gst::query::Allocation::new(caps.as_ref(), false);
         self.obj().src_pad().peer_query(&mut query)
             && query.find_allocation_meta::<gst_video::VideoMeta>().is_some()
-    }
-
-    /// The number of a pad that may be added now, the one that was asked for or the first that is
-    /// free, taken until the pad is released.
-    fn reserved_number(&self, asked: Option<usize>) -> Option<usize> {
-        let mut numbers = self.numbers.lock().unwrap();
-        let number = asked.or_else(|| (0..).find(|number| !numbers.contains(number)))?;
-        if numbers.contains(&number) {
-            gst::warning!(CAT, imp = self, "there is a pad secret_{number} already");
-            return None;
-        }
-        match self.check_new_pad(number) {
-            Ok(()) => {
-                numbers.insert(number);
-                Some(number)
-            }
-            Err(error) => {
-                drop(numbers);
-                self.post_error_message(error);
-                None
-            }
-        }
-    }
-
-    /// Whether a pad may be added now.
-    fn check_new_pad(&self, number: usize) -> Result<(), gst::ErrorMessage> {
-        let state = self.state.lock().unwrap();
-        if state.stills.is_some() {
-            return Err(gst::error_msg!(
-                gst::LibraryError::Settings,
-                ("secret_{number} comes too late: the secrets of secret-location are in use")
-            ));
-        }
-        match &state.model {
-            Some(_) => check_number("secret", number, state.secrets),
-            None => Ok(()),
-        }
     }
 
     /// Ends the stream with a message on the bus.

@@ -47,6 +47,7 @@ use gst::prelude::*;
 mod covers;
 mod events;
 mod imp;
+mod numbers;
 mod output;
 mod pad;
 mod settings;
