@@ -62,6 +62,7 @@ mod tests {
 
     #[test]
     fn frames_and_times_add_up() {
+        gst::init().unwrap();
         let mut stats = Stats::default();
         assert!(!stats.structure().has_field("cover-psnr"));
         stats.count(Duration::from_nanos(30), Some(20.0));

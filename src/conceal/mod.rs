@@ -17,6 +17,9 @@
 //! With `batch-size` k, up to k covers go through the network together. A stream that is not live
 //! waits for k covers, a live one takes those that are there.
 //!
+//! With `refine`, each stego is fitted to its very cover and secrets in so many gradient steps, for
+//! pictures that may take their time. A stop or a flush ends it.
+//!
 //! With `post-messages`, each stego has an element message `invmihconceal` of its own: timestamp,
 //! stream-time, running-time and duration (guint64, nanoseconds) where known, cover-psnr (gdouble, dB)
 //! and inference-time (guint64, nanoseconds).

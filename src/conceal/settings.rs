@@ -7,6 +7,8 @@ use gst::prelude::*;
 use crate::settings::ModelSettings;
 
 const MOST_COVERS: u32 = 32;
+/// Steps past this gain nothing.
+const MOST_STEPS: u32 = 1000;
 
 #[derive(Clone)]
 pub struct Settings {
@@ -14,6 +16,8 @@ pub struct Settings {
     pub secret_location: Option<String>,
     /// From 1 to 32.
     pub batch_size: u32,
+    /// Gradient steps.
+    pub refine: u32,
     pub post_messages: bool,
 }
 
@@ -23,6 +27,7 @@ impl Default for Settings {
             model: ModelSettings::default(),
             secret_location: None,
             batch_size: 1,
+            refine: 0,
             post_messages: false,
         }
     }
@@ -51,6 +56,17 @@ impl Settings {
                 .default_value(1)
                 .mutable_ready()
                 .build(),
+            glib::ParamSpecUInt::builder("refine")
+                .nick("Refine")
+                .blurb(
+                    "Gradient steps by which each stego is fitted to its cover and secrets after the \
+                     network has made it: it comes nearer to the cover and reveals more, and each \
+                     step takes some four times as long as a reveal",
+                )
+                .maximum(MOST_STEPS)
+                .default_value(0)
+                .mutable_ready()
+                .build(),
             glib::ParamSpecBoolean::builder("post-messages")
                 .nick("Post messages")
                 .blurb(
@@ -70,6 +86,7 @@ impl Settings {
         match name {
             "secret-location" => self.secret_location = value.get().expect(CHECKED),
             "batch-size" => self.batch_size = value.get().expect(CHECKED),
+            "refine" => self.refine = value.get().expect(CHECKED),
             "post-messages" => self.post_messages = value.get().expect(CHECKED),
             name => self.model.set(name, value),
         }
@@ -80,6 +97,7 @@ impl Settings {
         match name {
             "secret-location" => self.secret_location.to_value(),
             "batch-size" => self.batch_size.to_value(),
+            "refine" => self.refine.to_value(),
             "post-messages" => self.post_messages.to_value(),
             name => self.model.get(name),
         }

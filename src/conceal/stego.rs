@@ -29,6 +29,8 @@ pub struct State {
     /// Counts what made mosaics out of date, one that is in the making too.
     pub forgotten: u32,
     pub batch_size: usize,
+    /// Gradient steps after the network.
+    pub refine: u32,
     pub batch: Vec<Paired>,
     pub pass: PassTime,
     /// What the source pad has sent.
@@ -186,11 +188,12 @@ impl InvMihConceal {
     /// A cover with the mosaic of its secrets; none if these have gone in the meantime, then the
     /// cover waits.
     fn pair(&self, cover: Cover) -> Result<Option<Paired>, gst::ErrorMessage> {
-        let (model, scrambler, stills, needed, kept, forgotten) = {
+        let (model, scrambler, stills, needed, refine, kept, forgotten) = {
             let mut state = self.state.lock().unwrap();
             let model = state.model()?;
             let (scrambler, stills) = (state.scrambler.clone(), state.stills.clone());
-            (model, scrambler, stills, state.secrets, state.mosaic.take(), state.forgotten)
+            let (kept, forgotten) = (state.mosaic.take(), state.forgotten);
+            (model, scrambler, stills, state.secrets, state.refine, kept, forgotten)
         };
         let frame = video::read(&cover.buffer, &cover.info)?;
         let size = (frame.width(), frame.height());
@@ -205,7 +208,7 @@ impl InvMihConceal {
                     return Ok(None);
                 }
                 let start = Instant::now();
-                let mosaic = model.mosaic(&secrets, scrambler.as_deref())?;
+                let mosaic = model.mosaic_to_refine(&secrets, scrambler.as_deref(), refine)?;
                 took = start.elapsed();
                 mosaic
             }
@@ -223,7 +226,11 @@ impl InvMihConceal {
         let model = self.state.lock().unwrap().model()?;
         let pairs: Vec<_> = batch.iter().map(|paired| (&paired.frame, &paired.mosaic)).collect();
         let start = Instant::now();
-        let stegos = model.conceal_batch(&pairs)?;
+        // Refinement can take minutes: who stops or seeks does not wait for it.
+        let stegos = model.conceal_batch_while(&pairs, &|| self.is_wanted(&batch))?;
+        if !self.is_wanted(&batch) {
+            return Ok(vec![]);
+        }
         let took = start.elapsed();
         let share = took / batch.len().max(1) as u32;
         let size = stegos.first().map_or((0, 0), |stego| (stego.width(), stego.height()));
@@ -236,6 +243,13 @@ impl InvMihConceal {
             Ok(cover)
         });
         finished.collect()
+    }
+
+    /// Whether neither a stop nor flushes have made all stegos of a batch useless.
+    fn is_wanted(&self, batch: &[Paired]) -> bool {
+        let flushing = self.obj().src_pad().pad_flags().contains(gst::PadFlags::FLUSHING);
+        let covers = &self.state.lock().unwrap().covers;
+        !flushing && batch.iter().any(|paired| covers.is_current(&paired.cover))
     }
 
     fn has_fresh_secrets(&self) -> bool {

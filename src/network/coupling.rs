@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! InvBlock: the affine coupling that both modules are stacked from (Eq. 1 and 2).
 
-use tch::Tensor;
 use tch::nn;
+use tch::{Kind, Tensor, with_grad};
 
 use super::dense::DenseBlock;
 use super::precision::Precision;
@@ -61,6 +61,24 @@ impl InvBlock {
         let low = low - self.phi.forward(&high, precision);
         (low, high)
     }
+
+    /// The gradient of a loss in the inputs of [`inverse`](Self::inverse), given that in its outputs.
+    fn inverse_gradient(
+        &self,
+        (low, high): &(Tensor, Tensor),
+        (low_gradient, high_gradient): &(Tensor, Tensor),
+        precision: Precision,
+    ) -> (Tensor, Tensor) {
+        let inputs = [low, high].map(|input| input.detach().set_requires_grad(true));
+        // libtorch goes back from a number: one with these gradients in the outputs.
+        let loss = with_grad(|| {
+            let (low, high) = self.inverse(&inputs[0], &inputs[1], precision);
+            (low * low_gradient).sum(Kind::Float) + (high * high_gradient).sum(Kind::Float)
+        });
+        let gradients = Tensor::run_backward(&[loss], &inputs, false, false);
+        let [low, high] = gradients.try_into().expect("a gradient for each input");
+        (low, high)
+    }
 }
 
 /// A stack of InvBlocks, run forwards to conceal and backwards to reveal.
@@ -84,6 +102,29 @@ impl InvBlocks {
     pub fn inverse(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
         let start = (precision.laid_out(low), precision.laid_out(high));
         self.0.iter().rev().fold(start, |(low, high), block| block.inverse(&low, &high, precision))
+    }
+
+    /// The gradient of a loss in the inputs of [`inverse`](Self::inverse); `answer` says what it is in
+    /// the outputs. One block after the other is computed again to go back through it, so that no
+    /// more than one's feature maps are held.
+    pub fn inverse_gradient(
+        &self,
+        low: &Tensor,
+        high: &Tensor,
+        precision: Precision,
+        answer: impl FnOnce(&Tensor, &Tensor) -> (Tensor, Tensor),
+    ) -> (Tensor, Tensor) {
+        let mut state = (precision.laid_out(low), precision.laid_out(high));
+        let mut inputs = Vec::with_capacity(self.0.len());
+        for block in self.0.iter().rev() {
+            let outputs = block.inverse(&state.0, &state.1, precision);
+            inputs.push(std::mem::replace(&mut state, outputs));
+        }
+        let start = answer(&state.0, &state.1);
+        let last_first = self.0.iter().zip(inputs.into_iter().rev());
+        last_first.fold(start, |gradient, (block, inputs)| {
+            block.inverse_gradient(&inputs, &gradient, precision)
+        })
     }
 }
 

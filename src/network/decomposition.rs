@@ -70,6 +70,12 @@ impl Decomposition {
             .permute([0, 3, 4, 1, 5, 2])
             .reshape([count, channels, height * self.rows, width * self.columns])
     }
+
+    /// The gradient of a loss in the bands that [`inverse`](Self::inverse) joins, given that in the
+    /// picture N×C×H×W.
+    pub fn inverse_gradient(&self, picture: &Tensor) -> Tensor {
+        self.forward(picture) / self.scale.powi(2)
+    }
 }
 
 fn dims(x: &Tensor) -> (i64, i64, i64, i64) {

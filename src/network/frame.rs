@@ -64,13 +64,14 @@ impl Frame {
 
     /// 1×3×H×W of f32 in [0, 1].
     pub(crate) fn to_tensor(&self, device: Device) -> Tensor {
-        let (height, width) = (self.height as i64, self.width as i64);
-        let mut levels = Tensor::from_slice(&self.pixels)
-            .view([1, height, width, 3])
-            .to_device(device)
-            .permute([0, 3, 1, 2])
-            .to_kind(Kind::Float);
+        let mut levels = self.levels().to_device(device).to_kind(Kind::Float);
         levels.divide_scalar_(255.0)
+    }
+
+    /// 1×3×H×W of bytes on the CPU.
+    pub(crate) fn levels(&self) -> Tensor {
+        let (height, width) = (self.height as i64, self.width as i64);
+        Tensor::from_slice(&self.pixels).view([1, height, width, 3]).permute([0, 3, 1, 2])
     }
 
     /// N×3×H×W in [0, 1] to N×H×W×3 of bytes, clamped and rounded, on the same device.

@@ -58,6 +58,25 @@ impl Hiding {
         let (_cover, mosaic) = self.blocks.inverse(&stego, &z, precision);
         self.wavelet.inverse(&mosaic)
     }
+
+    /// The gradient of a loss in the stego B×3×H×W that [`reveal`](Self::reveal) takes; `answer` says
+    /// what it is in the mosaic.
+    pub fn reveal_gradient(
+        &self,
+        stego: &Tensor,
+        precision: Precision,
+        answer: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Tensor {
+        let stego = self.wavelet.forward(stego);
+        let z = stego.zeros_like();
+        let answer = |cover: &Tensor, mosaic: &Tensor| {
+            let mosaic = answer(&self.wavelet.inverse(mosaic));
+            (cover.zeros_like(), self.wavelet.inverse_gradient(&mosaic))
+        };
+        let (bands, _z) = self.blocks.inverse_gradient(&stego, &z, precision, answer);
+        // The wavelet is orthonormal.
+        self.wavelet.inverse(&bands)
+    }
 }
 
 #[cfg(test)]

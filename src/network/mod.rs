@@ -17,6 +17,7 @@ pub mod noise_shaping;
 pub mod passphrase;
 mod precision;
 pub mod quantisation;
+mod refinement;
 pub mod rescaling;
 pub mod scrambling;
 pub mod weights;

@@ -10,11 +10,15 @@ use tch::{Device, Tensor};
 use super::hiding::Hiding;
 use super::location::WeightsPaths;
 use super::mosaic::{cut, splice};
+use super::refinement::{Refinement, Revealing};
 use super::rescaling::Rescaling;
 use super::weights::{Module, WeightsFile};
 use super::{Error, Frame, Grid, Precision, Scrambler, caught};
 
+mod area;
 mod shared;
+
+use area::Area;
 
 /// The network for one grid on one device.
 #[derive(Debug)]
@@ -45,12 +49,15 @@ pub struct Mosaic {
     tensor: Tensor,
     width: usize,
     height: usize,
+    /// If its stegos are to be refined.
+    refinement: Option<Refinement>,
 }
 
-/// Shares the tensor, which is never written.
+/// Shares the tensors, which are never written.
 impl Clone for Mosaic {
     fn clone(&self) -> Self {
-        Self { tensor: self.tensor.shallow_clone(), ..*self }
+        let (tensor, refinement) = (self.tensor.shallow_clone(), self.refinement.clone());
+        Self { tensor, refinement, ..*self }
     }
 }
 
@@ -181,7 +188,33 @@ impl Model {
                 Some(scrambler) => scrambler.like(&mosaic).scramble(&mosaic),
                 None => mosaic,
             };
-            Ok(Mosaic { tensor, width, height })
+            Ok(Mosaic { tensor, width, height, refinement: None })
+        })
+    }
+
+    /// As [`mosaic`](Self::mosaic); each stego that it is hidden in is refined in `steps` gradient steps
+    /// to be nearer to its cover and to reveal more of the secrets. A step takes some four times as
+    /// long as a reveal.
+    ///
+    /// # Errors
+    /// As [`mosaic`](Self::mosaic).
+    pub fn mosaic_to_refine(
+        &self,
+        secrets: &[Frame],
+        scrambler: Option<&Scrambler>,
+        steps: u32,
+    ) -> Result<Mosaic, Error> {
+        let mut mosaic = self.mosaic(secrets, scrambler)?;
+        if steps == 0 {
+            return Ok(mosaic);
+        }
+        let area = self.area(mosaic.width, mosaic.height)?;
+        guarded(|| {
+            let levels = secrets.iter().map(|secret| area.of(&secret.levels()));
+            let secrets = Tensor::cat(&levels.collect::<Vec<_>>(), 0);
+            let scrambling = scrambler.map(|scrambler| scrambler.like(&mosaic.tensor));
+            mosaic.refinement = Some(Refinement { steps, secrets, scrambling });
+            Ok(mosaic)
         })
     }
 
@@ -202,6 +235,19 @@ impl Model {
     /// # Errors
     /// [`Error::FrameSize`], [`Error::FrameSmall`], [`Error::Torch`].
     pub fn conceal_batch(&self, pairs: &[(&Frame, &Mosaic)]) -> Result<Vec<Frame>, Error> {
+        self.conceal_batch_while(pairs, &|| true)
+    }
+
+    /// As [`conceal_batch`](Self::conceal_batch); a stego is not refined once `wanted`, asked before
+    /// each step, says no.
+    ///
+    /// # Errors
+    /// As [`conceal_batch`](Self::conceal_batch).
+    pub fn conceal_batch_while(
+        &self,
+        pairs: &[(&Frame, &Mosaic)],
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Vec<Frame>, Error> {
         let Some((first, _)) = pairs.first() else {
             return Ok(vec![]);
         };
@@ -214,10 +260,26 @@ impl Model {
             let covers = pairs.iter().map(|(cover, _)| cover.to_tensor(self.device)).collect();
             let mosaics = pairs.iter().map(|(_, mosaic)| mosaic.tensor.shallow_clone()).collect();
             let (stegos, mosaics) = (joined(covers), joined(mosaics));
-            let hidden = self.hiding.conceal(&area.of(&stegos), &mosaics, self.precision);
+            let covers = area.of(&stegos);
+            let hidden = self.hiding.conceal(&covers, &mosaics, self.precision);
+            for (row, (_, mosaic)) in (0..).zip(pairs) {
+                if let Some(refinement) = &mosaic.refinement {
+                    let of = |pictures: &Tensor| pictures.narrow(0, row, 1);
+                    let (stego, cover) = (of(&hidden), of(&covers));
+                    let network = self.revealing(area);
+                    let refined = refinement.refined(&network, &stego, &cover, wanted);
+                    of(&hidden).copy_(&refined);
+                }
+            }
             area.of(&stegos).copy_(&self.hiding.quantise(&hidden));
             Frame::from_tensor(&stegos)
         })
+    }
+
+    fn revealing(&self, area: Area) -> Revealing<'_> {
+        let Self { hiding, rescaling, grid, precision, .. } = self;
+        let (grid, precision, together) = (*grid, *precision, self.together(area));
+        Revealing { hiding, rescaling, grid, precision, together }
     }
 
     /// The N secrets in a stego, each of its size; what the conceal left out is extended from the
@@ -283,36 +345,7 @@ impl Model {
             let grid = self.grid.to_string();
             return Err(Error::FrameSmall { width, height, grid, min_width, min_height });
         }
-        Ok(Area {
-            width: (width - width % min_width) as i64,
-            height: (height - height % min_height) as i64,
-        })
-    }
-}
-
-/// The part of a frame, from its upper left corner, that the grid and the wavelet divide.
-#[derive(Clone, Copy)]
-struct Area {
-    width: i64,
-    height: i64,
-}
-
-impl Area {
-    /// Pixels.
-    fn positions(self) -> usize {
-        (self.width * self.height) as usize
-    }
-
-    /// A view of the part, in N×C×H×W.
-    fn of(self, picture: &Tensor) -> Tensor {
-        picture.narrow(2, 0, self.height).narrow(3, 0, self.width)
-    }
-
-    /// A picture of the part, extended from its edge to a frame's size.
-    fn extended(self, picture: &Tensor, frame: &Frame) -> Tensor {
-        let right = frame.width() as i64 - self.width;
-        let below = frame.height() as i64 - self.height;
-        picture.replication_pad2d([0, right, 0, below])
+        Ok(Area::divisible(width, height, self.grid))
     }
 }
 

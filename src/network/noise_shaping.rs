@@ -23,6 +23,8 @@ type Matrix = [[f64; VALUES]; VALUES];
 #[derive(Debug)]
 pub struct NoiseShaper {
     sensitivity: Tensor,
+    /// Of the sensitivity with the stego's own weight: a kernel 12×12×1×1.
+    inverse: Tensor,
     steps: Vec<Step>,
 }
 
@@ -45,7 +47,8 @@ impl NoiseShaper {
         let values = Vec::<f64>::try_from(values.view([-1])).ok()?;
         let weight = |i, j| STEGO_WEIGHT * f64::from(u8::from(i == j));
         let at = |i, j| (values[i * VALUES + j] + values[j * VALUES + i]) / 2.0 + weight(i, j);
-        let steps = plan(std::array::from_fn(|i| std::array::from_fn(|j| at(i, j))))?;
+        let matrix: Matrix = std::array::from_fn(|i| std::array::from_fn(|j| at(i, j)));
+        let steps = plan(matrix)?;
         let step = |(value, compensation): (usize, [f64; VALUES])| Step {
             value: value as i64,
             compensation: Tensor::from_slice(&compensation)
@@ -54,12 +57,21 @@ impl NoiseShaper {
                 .to_device(device),
         };
         let steps = steps.into_iter().map(step).collect();
-        Some(Self { sensitivity: sensitivity.copy(), steps })
+        let inverse = Tensor::from_slice2(&matrix).inverse().to_kind(Kind::Float);
+        let inverse = inverse.unsqueeze(-1).unsqueeze(-1).to_device(device);
+        Some(Self { sensitivity: sensitivity.copy(), inverse, steps })
     }
 
     /// The matrix that it was made for.
     pub fn sensitivity(&self) -> &Tensor {
         &self.sensitivity
+    }
+
+    /// A gradient N×3×H×W in the stego divided by how much reveal amplifies each direction of a 2×2
+    /// block, as Newton's method does: what it hears least has to move most.
+    pub fn preconditioned(&self, gradient: &Tensor) -> Tensor {
+        let blocks = gradient.pixel_unshuffle(2);
+        blocks.conv2d(&self.inverse, None::<&Tensor>, 1, 0, 1, 1).pixel_shuffle(2)
     }
 
     /// Clamps N×3×H×W of even sides to [0, 1] and rounds to 1/255. The gradient passes as through

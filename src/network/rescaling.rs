@@ -45,11 +45,29 @@ impl Rescaling {
 
     /// Tiles N×3×(H/m)×(W/n) to secrets N×3×H×W, with z = 0 in place of the high bands.
     pub fn upscale(&self, tiles: &Tensor, precision: Precision) -> Tensor {
-        let size = tiles.size();
-        let z =
-            tiles.new_zeros([size[0], self.high, size[2], size[3]], (Kind::Float, tiles.device()));
-        let (low, high) = self.blocks.inverse(tiles, &z, precision);
+        let (low, high) = self.blocks.inverse(tiles, &self.z(tiles), precision);
         self.decomposition.inverse(&Tensor::cat(&[low, high], 1))
+    }
+
+    /// The gradient of a loss in the tiles N×3×(H/m)×(W/n) that [`upscale`](Self::upscale) takes;
+    /// `answer` says what it is in the secrets.
+    pub fn upscale_gradient(
+        &self,
+        tiles: &Tensor,
+        precision: Precision,
+        answer: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Tensor {
+        let answer = |low: &Tensor, high: &Tensor| {
+            let secrets = answer(&self.decomposition.inverse(&Tensor::cat(&[low, high], 1)));
+            let bands = self.decomposition.inverse_gradient(&secrets);
+            (bands.narrow(1, 0, RGB), bands.narrow(1, RGB, self.high))
+        };
+        self.blocks.inverse_gradient(tiles, &self.z(tiles), precision, answer).0
+    }
+
+    fn z(&self, tiles: &Tensor) -> Tensor {
+        let size = tiles.size();
+        tiles.new_zeros([size[0], self.high, size[2], size[3]], (Kind::Float, tiles.device()))
     }
 }
 

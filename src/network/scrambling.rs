@@ -104,6 +104,12 @@ impl Scrambling {
         let values = (flat(mosaics) - &self.offset) * &self.sign;
         values.index_select(1, &self.target).view_as(mosaics)
     }
+
+    /// The gradient of a loss in the mosaics that [`unscramble`](Self::unscramble) takes, given that in
+    /// the mosaics B×3×H×W that it gives.
+    pub fn unscramble_gradient(&self, unscrambled: &Tensor) -> Tensor {
+        (flat(unscrambled).index_select(1, &self.source) * &self.sign).view_as(unscrambled)
+    }
 }
 
 fn flat(mosaics: &Tensor) -> Tensor {

@@ -107,6 +107,8 @@ pub enum Network {
         conceal: Option<Scrambler>,
         /// What is undone while revealing: the same, or another where a wrong passphrase is measured.
         reveal: Option<Scrambler>,
+        /// Gradient steps by which each stego is refined.
+        refine: u32,
     },
     /// Bicubic tiles in place of the rescaling module: the ablation of Table 2.
     Bicubic(BicubicModel),
@@ -115,8 +117,9 @@ pub enum Network {
 impl Network {
     fn conceal(&self, cover: &Frame, secrets: &[Frame]) -> Result<Frame, Error> {
         match self {
-            Self::Whole { model, conceal, .. } => {
-                Ok(model.conceal(cover, &model.mosaic(secrets, conceal.as_ref())?)?)
+            Self::Whole { model, conceal, refine, .. } => {
+                let mosaic = model.mosaic_to_refine(secrets, conceal.as_ref(), *refine)?;
+                Ok(model.conceal(cover, &mosaic)?)
             }
             Self::Bicubic(model) => model.conceal(cover, secrets),
         }

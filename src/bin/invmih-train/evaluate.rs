@@ -48,6 +48,9 @@ pub struct EvaluateArgs {
     /// rescaling module (the paper's Table 2).
     #[arg(long, value_name = "MODELS", conflicts_with_all = ["models", "passphrase", "report"])]
     bicubic: Option<PathBuf>,
+    /// Gradient steps by which each stego is fitted to its cover and secrets.
+    #[arg(long, default_value_t = 0, conflicts_with = "bicubic")]
+    refine: u32,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -166,6 +169,7 @@ fn network(args: &EvaluateArgs, grid: Grid, device: Device) -> Result<Network, E
         model: Model::open(args.models.as_deref(), grid, device)?,
         conceal: Scrambler::optional(hiding)?,
         reveal: Scrambler::optional(revealing.or(hiding))?,
+        refine: args.refine,
     })
 }
 

@@ -88,3 +88,68 @@ fn a_gpu_takes_small_tiles_together_and_large_ones_alone() {
     assert_eq!(fitting(960 * 540), 4);
     assert_eq!(fitting(4096 * 4096), 1);
 }
+
+/// Waves of a size, another for each seed.
+fn waves(side: usize, seed: usize) -> Frame {
+    let value = |k: usize| {
+        let (x, y, channel) = (k / 3 % side, k / 3 / side, k % 3);
+        let wave = |place: usize, period: f64| ((place + seed) as f64 / period).sin();
+        (128.0 + 50.0 * wave(x, 3.0) + 40.0 * wave(y + 9 * channel, 2.0)) as u8
+    };
+    Frame::new(side, side, (0..side * side * 3).map(value).collect()).unwrap()
+}
+
+/// The stego's PSNR and the mean of the secrets'.
+fn qualities(model: &Model, cover: &Frame, scrambler: Option<&Scrambler>, steps: u32) -> [f64; 2] {
+    let secrets = [1, 2, 3, 4].map(|u| waves(66, 10 * u));
+    let mosaic = model.mosaic_to_refine(&secrets, scrambler, steps).unwrap();
+    let stego = model.conceal(cover, &mosaic).unwrap();
+    let revealed = model.reveal(&stego, scrambler).unwrap();
+    let psnrs = secrets.iter().zip(&revealed).map(|(secret, other)| secret.psnr(other));
+    [cover.psnr(&stego), psnrs.sum::<f64>() / 4.0]
+}
+
+#[test]
+fn refined_stegos_are_nearer_to_their_covers_and_reveal_more() {
+    let grid = Grid::for_secrets(4).unwrap();
+    let mut model =
+        Model::load(&WeightsPaths::find(None, grid).unwrap(), grid, Device::Cpu, Precision::F32)
+            .unwrap();
+    let scrambler = Scrambler::new("sesame").unwrap();
+    let cover = waves(66, 5);
+    let gains = |model: &Model, scrambler: Option<&Scrambler>| {
+        let [plain, refined] = [0, 8].map(|steps| qualities(model, &cover, scrambler, steps));
+        [refined[0] - plain[0], refined[1] - plain[1]]
+    };
+    for scrambler in [None, Some(&scrambler)] {
+        let gains = gains(&model, scrambler);
+        assert!(gains.iter().all(|gain| *gain > 0.2), "{gains:?}");
+    }
+    model.hiding.shaper = None;
+    let gains = gains(&model, None);
+    assert!(gains[0] + gains[1] > 0.05, "{gains:?}");
+}
+
+/// Hardly anything fits in there, and hiding nothing would be nearest to them.
+#[test]
+fn refinement_makes_neither_side_worse_in_dark_covers() {
+    let model = Model::open(None, Grid::for_secrets(4).unwrap(), Device::Cpu).unwrap();
+    for level in [0, 1, 4] {
+        let cover = Frame::new(66, 66, vec![level; 66 * 66 * 3]).unwrap();
+        let [plain, refined] = [0, 24].map(|steps| qualities(&model, &cover, None, steps));
+        let kept = plain.iter().zip(&refined).all(|(plain, refined)| *refined > plain - 0.02);
+        assert!(kept, "{level}: {plain:?} {refined:?}");
+    }
+}
+
+#[test]
+fn refinement_that_is_no_longer_wanted_ends() {
+    let model = Model::open(None, Grid::for_secrets(4).unwrap(), Device::Cpu).unwrap();
+    let secrets = [1, 2, 3, 4].map(|u| waves(32, 10 * u));
+    let cover = waves(32, 5);
+    let conceal = |steps, wanted: &dyn Fn() -> bool| {
+        let mosaic = model.mosaic_to_refine(&secrets, None, steps).unwrap();
+        model.conceal_batch_while(&[(&cover, &mosaic)], wanted).unwrap()
+    };
+    assert_eq!(conceal(1000, &|| false), conceal(0, &|| true));
+}
