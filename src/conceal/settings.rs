@@ -7,7 +7,6 @@ use gst::prelude::*;
 use crate::settings::ModelSettings;
 
 const MOST_COVERS: u32 = 32;
-/// Steps past this gain nothing.
 const MOST_STEPS: u32 = 1000;
 
 #[derive(Clone)]

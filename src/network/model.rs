@@ -260,22 +260,21 @@ impl Model {
             let covers = pairs.iter().map(|(cover, _)| cover.to_tensor(self.device)).collect();
             let mosaics = pairs.iter().map(|(_, mosaic)| mosaic.tensor.shallow_clone()).collect();
             let (stegos, mosaics) = (joined(covers), joined(mosaics));
-            let covers = area.of(&stegos);
+            let mut covers = area.of(&stegos);
             let hidden = self.hiding.conceal(&covers, &mosaics, self.precision);
+            let network = self.revealing(area);
             for (row, (_, mosaic)) in (0..).zip(pairs) {
                 if let Some(refinement) = &mosaic.refinement {
-                    let of = |pictures: &Tensor| pictures.narrow(0, row, 1);
-                    let (stego, cover) = (of(&hidden), of(&covers));
-                    let network = self.revealing(area);
-                    let refined = refinement.refined(&network, &stego, &cover, wanted);
-                    of(&hidden).copy_(&refined);
+                    let [mut stego, cover] = [&hidden, &covers].map(|all| all.narrow(0, row, 1));
+                    stego.copy_(&refinement.refined(&network, &stego, &cover, wanted));
                 }
             }
-            area.of(&stegos).copy_(&self.hiding.quantise(&hidden));
+            covers.copy_(&self.hiding.quantise(&hidden));
             Frame::from_tensor(&stegos)
         })
     }
 
+    /// What reveals stegos of an area.
     fn revealing(&self, area: Area) -> Revealing<'_> {
         let Self { hiding, rescaling, grid, precision, .. } = self;
         let (grid, precision, together) = (*grid, *precision, self.together(area));

@@ -56,19 +56,27 @@ fn a_failure_of_libtorch_is_an_error() {
     assert!(error.contains("libtorch failed") && error.contains("size"), "{error}");
 }
 
-#[test]
-fn rounding_for_reveal_keeps_more_of_the_mosaic() {
+/// Waves of two periods in pixels, others for each seed.
+fn waves(side: usize, [across, down]: [f64; 2], seed: usize) -> Frame {
+    let value = |k: usize| {
+        let (x, y, channel) = (k / 3 % side, k / 3 / side, k % 3);
+        let wave = |place: usize, period: f64| ((place + seed) as f64 / period).sin();
+        (128.0 + 50.0 * wave(x, across) + 40.0 * wave(y + 9 * channel, down)) as u8
+    };
+    Frame::new(side, side, (0..side * side * 3).map(value).collect()).unwrap()
+}
+
+/// The shipped weights for four secrets in f32, not shared with other tests.
+fn own_model() -> Model {
     let grid = Grid::for_secrets(4).unwrap();
     let paths = WeightsPaths::find(None, grid).unwrap();
-    let mut model = Model::load(&paths, grid, Device::Cpu, Precision::F32).unwrap();
-    let frame = |seed: usize| {
-        let value = |k: usize| {
-            let (x, y, channel) = (k / 3 % 64, k / 192, k % 3);
-            let wave = |place: usize, period: f64| ((place + seed) as f64 / period).sin();
-            (128.0 + 50.0 * wave(x, 11.0) + 40.0 * wave(y + 9 * channel, 7.0)) as u8
-        };
-        Frame::new(64, 64, (0..64 * 64 * 3).map(value).collect()).unwrap()
-    };
+    Model::load(&paths, grid, Device::Cpu, Precision::F32).unwrap()
+}
+
+#[test]
+fn rounding_for_reveal_keeps_more_of_the_mosaic() {
+    let mut model = own_model();
+    let frame = |seed| waves(64, [11.0, 7.0], seed);
     let (cover, mosaic) =
         (frame(0), model.mosaic(&[1, 2, 3, 4].map(|u| frame(10 * u)), None).unwrap());
     let error = |model: &Model| {
@@ -89,19 +97,12 @@ fn a_gpu_takes_small_tiles_together_and_large_ones_alone() {
     assert_eq!(fitting(4096 * 4096), 1);
 }
 
-/// Waves of a size, another for each seed.
-fn waves(side: usize, seed: usize) -> Frame {
-    let value = |k: usize| {
-        let (x, y, channel) = (k / 3 % side, k / 3 / side, k % 3);
-        let wave = |place: usize, period: f64| ((place + seed) as f64 / period).sin();
-        (128.0 + 50.0 * wave(x, 3.0) + 40.0 * wave(y + 9 * channel, 2.0)) as u8
-    };
-    Frame::new(side, side, (0..side * side * 3).map(value).collect()).unwrap()
-}
+/// Of waves that are hard to hide.
+const FINE: [f64; 2] = [3.0, 2.0];
 
 /// The stego's PSNR and the mean of the secrets'.
 fn qualities(model: &Model, cover: &Frame, scrambler: Option<&Scrambler>, steps: u32) -> [f64; 2] {
-    let secrets = [1, 2, 3, 4].map(|u| waves(66, 10 * u));
+    let secrets = [1, 2, 3, 4].map(|u| waves(66, FINE, 10 * u));
     let mosaic = model.mosaic_to_refine(&secrets, scrambler, steps).unwrap();
     let stego = model.conceal(cover, &mosaic).unwrap();
     let revealed = model.reveal(&stego, scrambler).unwrap();
@@ -111,12 +112,9 @@ fn qualities(model: &Model, cover: &Frame, scrambler: Option<&Scrambler>, steps:
 
 #[test]
 fn refined_stegos_are_nearer_to_their_covers_and_reveal_more() {
-    let grid = Grid::for_secrets(4).unwrap();
-    let mut model =
-        Model::load(&WeightsPaths::find(None, grid).unwrap(), grid, Device::Cpu, Precision::F32)
-            .unwrap();
+    let mut model = own_model();
     let scrambler = Scrambler::new("sesame").unwrap();
-    let cover = waves(66, 5);
+    let cover = waves(66, FINE, 5);
     let gains = |model: &Model, scrambler: Option<&Scrambler>| {
         let [plain, refined] = [0, 8].map(|steps| qualities(model, &cover, scrambler, steps));
         [refined[0] - plain[0], refined[1] - plain[1]]
@@ -145,8 +143,8 @@ fn refinement_makes_neither_side_worse_in_dark_covers() {
 #[test]
 fn refinement_that_is_no_longer_wanted_ends() {
     let model = Model::open(None, Grid::for_secrets(4).unwrap(), Device::Cpu).unwrap();
-    let secrets = [1, 2, 3, 4].map(|u| waves(32, 10 * u));
-    let cover = waves(32, 5);
+    let secrets = [1, 2, 3, 4].map(|u| waves(32, FINE, 10 * u));
+    let cover = waves(32, FINE, 5);
     let conceal = |steps, wanted: &dyn Fn() -> bool| {
         let mosaic = model.mosaic_to_refine(&secrets, None, steps).unwrap();
         model.conceal_batch_while(&[(&cover, &mosaic)], wanted).unwrap()
