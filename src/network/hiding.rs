@@ -51,6 +51,14 @@ impl Hiding {
         }
     }
 
+    /// A gradient B×3×H×W in the stego, evened out over what reveal hears well and badly.
+    pub fn preconditioned(&self, gradient: Tensor) -> Tensor {
+        match &self.shaper {
+            Some(shaper) => shaper.preconditioned(&gradient),
+            None => gradient,
+        }
+    }
+
     /// Stego B×3×H×W in [0, 1] to the mosaic B×3×H×W, with z = 0 in place of r.
     pub fn reveal(&self, stego: &Tensor, precision: Precision) -> Tensor {
         let stego = self.wavelet.forward(stego);

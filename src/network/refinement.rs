@@ -56,15 +56,48 @@ impl Clone for Refinement {
 }
 
 /// Logarithms of errors.
+#[derive(Clone, Copy)]
 struct Loss {
     cover: f64,
     /// The mean.
     secrets: f64,
 }
 
+impl Loss {
+    /// What the cover's part counts beside the secrets', on the way from a given stego: the side that
+    /// has lost counts double.
+    fn cover_weight(&self, given: &Self) -> f64 {
+        match (self.cover > given.cover, self.secrets > given.secrets) {
+            (true, false) => 2.0,
+            (false, true) => 0.5,
+            _ => 1.0,
+        }
+    }
+}
+
+/// The stego of least loss among those that lost on neither side.
+struct Best {
+    given: Loss,
+    loss: Loss,
+    stego: Tensor,
+}
+
+impl Best {
+    fn new(given: &Tensor, loss: Loss) -> Self {
+        Self { given: loss, loss, stego: given.shallow_clone() }
+    }
+
+    fn consider(&mut self, stego: &Tensor, loss: Loss) {
+        let lost = loss.cover > self.given.cover || loss.secrets > self.given.secrets;
+        if !lost && loss.cover + loss.secrets < self.loss.cover + self.loss.secrets {
+            (self.loss, self.stego) = (loss, stego.shallow_clone());
+        }
+    }
+}
+
 impl Refinement {
     /// A stego 1×3×H×W in [0, 1] that is nearer to its cover 1×3×H×W and reveals more of its secrets
-    /// than the given one, or that one; not yet rounded either. Ends early, with the given one, once
+    /// than the given one, or that one; not yet rounded either. Ends early, with the best so far, once
     /// `wanted` says no.
     pub fn refined(
         &self,
@@ -73,67 +106,57 @@ impl Refinement {
         cover: &Tensor,
         wanted: &dyn Fn() -> bool,
     ) -> Tensor {
-        let given = given.clamp(0.0, 1.0);
-        let mut stego = given.shallow_clone();
+        let mut stego = given.clamp(0.0, 1.0);
+        let mut best: Option<Best> = None;
         let mut direction = stego.zeros_like();
-        for step in 0..self.steps {
-            if !wanted() {
-                return given;
-            }
-            let gradient = self.gradient(network, &stego, cover);
+        // The last of them shows where the steps led.
+        for step in (0..=self.steps).take_while(|_| wanted()) {
+            let rounded = network.hiding.quantise(&stego);
+            let (secrets_gradient, secrets) = self.secrets_gradient(network, &rounded);
+            let loss = Loss { cover: log_errors(&rounded, cover), secrets };
+            let best = best.get_or_insert_with(|| Best::new(&stego, loss));
+            best.consider(&stego, loss);
+
+            let weight = loss.cover_weight(&best.given);
+            let gradient = secrets_gradient + log_error_gradients(&rounded, cover) * weight;
+            let gradient = network.hiding.preconditioned(gradient);
             let unit = &gradient / (gradient.square().mean(Kind::Float).sqrt() + 1e-30);
             direction = direction.lerp(&unit, 1.0 - MOMENTUM);
             let bias = 1.0 - MOMENTUM.powi(step as i32 + 1);
             let length = FIRST_STEP * (1.0 - f64::from(step) / f64::from(self.steps)) / bias;
             stego = (stego - &direction * length).clamp(0.0, 1.0);
         }
-        let [before, after] = [&given, &stego].map(|stego| self.loss(network, stego, cover));
-        let better = after.cover <= before.cover && after.secrets <= before.secrets;
-        if better { stego } else { given }
+        best.map_or(stego, |best| best.stego)
     }
 
-    /// Of a stego's 8-bit file.
-    fn loss(&self, network: &Revealing, stego: &Tensor, cover: &Tensor) -> Loss {
-        let rounded = network.hiding.quantise(stego);
-        let mosaic = self.unscrambled(&network.hiding.reveal(&rounded, network.precision));
-        let errors = self.tiles(network, &mosaic).map(|(tiles, secrets)| {
-            log_errors(&network.rescaling.upscale(&tiles, network.precision), &secrets)
-        });
-        let secrets = errors.sum::<f64>() / network.grid.secrets() as f64;
-        Loss { cover: log_errors(&rounded, cover), secrets }
-    }
-
-    /// Of the loss in a stego, preconditioned.
-    fn gradient(&self, network: &Revealing, stego: &Tensor, cover: &Tensor) -> Tensor {
-        let rounded = network.hiding.quantise(stego);
-        let gradient =
-            self.secrets_gradient(network, &rounded) + log_error_gradients(&rounded, cover);
-        match &network.hiding.shaper {
-            Some(shaper) => shaper.preconditioned(&gradient),
-            None => gradient,
-        }
-    }
-
-    /// Of the secrets' part of the loss, in a stego.
-    fn secrets_gradient(&self, network: &Revealing, stego: &Tensor) -> Tensor {
+    /// The gradient of the secrets' loss in a stego, and the loss.
+    fn secrets_gradient(&self, network: &Revealing, stego: &Tensor) -> (Tensor, f64) {
+        let mut loss = 0.0;
         let answer = |mosaic: &Tensor| {
-            let gradient = self.mosaic_gradient(network, &self.unscrambled(mosaic));
+            let gradient;
+            (gradient, loss) = self.mosaic_gradient(network, &self.unscrambled(mosaic));
             match &self.scrambling {
                 Some(scrambling) => scrambling.unscramble_gradient(&gradient),
                 None => gradient,
             }
         };
-        network.hiding.reveal_gradient(stego, network.precision, answer)
+        let gradient = network.hiding.reveal_gradient(stego, network.precision, answer);
+        (gradient, loss)
     }
 
-    /// Of the secrets' part of the loss, in an unscrambled mosaic.
-    fn mosaic_gradient(&self, network: &Revealing, mosaic: &Tensor) -> Tensor {
+    /// The gradient of the secrets' loss in an unscrambled mosaic, and the loss.
+    fn mosaic_gradient(&self, network: &Revealing, mosaic: &Tensor) -> (Tensor, f64) {
+        let mut loss = 0.0;
         let gradients = self.tiles(network, mosaic).map(|(tiles, secrets)| {
-            let answer = |revealed: &Tensor| log_error_gradients(revealed, &secrets);
+            let answer = |revealed: &Tensor| {
+                loss += log_errors(revealed, &secrets);
+                log_error_gradients(revealed, &secrets)
+            };
             network.rescaling.upscale_gradient(&tiles, network.precision, answer)
         });
         let gradients = Tensor::cat(&gradients.collect::<Vec<_>>(), 0);
-        splice(&gradients, network.grid) / network.grid.secrets() as f64
+        let count = network.grid.secrets() as f64;
+        (splice(&gradients, network.grid) / count, loss / count)
     }
 
     fn unscrambled(&self, mosaic: &Tensor) -> Tensor {
@@ -208,9 +231,9 @@ mod tests {
         let refinement = Refinement { steps: 1, secrets, scrambling: Some(Arc::new(scrambling)) };
         // On bytes already, so that rounding moves nothing.
         let stego = (picture([1, 3, 36, 40]) * 255.0).round() / 255.0;
-        let actual = no_grad(|| refinement.secrets_gradient(&network, &stego));
+        let (actual, loss) = no_grad(|| refinement.secrets_gradient(&network, &stego));
         let all = Revealing { together: 6, ..network };
-        let together = no_grad(|| refinement.secrets_gradient(&all, &stego));
+        let (together, _) = no_grad(|| refinement.secrets_gradient(&all, &stego));
         assert!((&together - &actual).abs().max().double_value(&[]) < 1e-6);
 
         let stego = stego.set_requires_grad(true);
@@ -219,7 +242,9 @@ mod tests {
             let error = rescaling.upscale(&tile, Precision::F32).clamp(0.0, 1.0) - secret;
             (error.square().mean(Kind::Float) + FLOOR).log()
         });
-        Tensor::stack(&errors.collect::<Vec<_>>(), 0).mean(Kind::Float).backward();
+        let expected_loss = Tensor::stack(&errors.collect::<Vec<_>>(), 0).mean(Kind::Float);
+        assert!((expected_loss.double_value(&[]) - loss).abs() < 1e-4, "{loss}");
+        expected_loss.backward();
         let expected = stego.grad();
         let error = (actual - &expected).norm() / expected.norm();
         assert!(error.double_value(&[]) < 1e-4, "{error}");
