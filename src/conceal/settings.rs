@@ -4,10 +4,10 @@
 use gst::glib;
 use gst::prelude::*;
 
+use crate::network::MOST_STEPS;
 use crate::settings::ModelSettings;
 
 const MOST_COVERS: u32 = 32;
-const MOST_STEPS: u32 = 1000;
 
 #[derive(Clone)]
 pub struct Settings {

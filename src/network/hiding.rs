@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Invertible Image Hiding (IIH): a mosaic into a cover and back (paper, section 2).
 
-use tch::Tensor;
 use tch::nn;
+use tch::{Device, Tensor};
 
+use super::Error;
 use super::coupling::{InvBlockConfig, InvBlocks};
 use super::decomposition::Decomposition;
 use super::headroom::with_headroom;
 use super::noise_shaping::NoiseShaper;
 use super::precision::Precision;
 use super::quantisation::quantise;
+use super::weights::{Header, WeightsFile};
 
 /// Channels of the Haar bands of an RGB picture.
 const BANDS: i64 = 12;
@@ -32,6 +34,21 @@ impl Hiding {
             blocks: InvBlocks::new(path, blocks, config),
             shaper: None,
         }
+    }
+
+    /// The module in a weights file, frozen.
+    ///
+    /// # Errors
+    /// [`Error::WeightsContent`].
+    pub(crate) fn restored(
+        file: &WeightsFile,
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self, Error> {
+        let Header { blocks, clamp, .. } = file.header;
+        let mut hiding = file.restored(device, precision, |path| Self::new(path, blocks, clamp))?;
+        hiding.shaper = file.shaper(device)?;
+        Ok(hiding)
     }
 
     /// Cover and mosaic B×3×H×W in [0, 1] to the stego B×3×H×W, not yet rounded; the latent r
@@ -91,8 +108,8 @@ impl Hiding {
 mod tests {
     use super::*;
     use crate::network::coupling::tests::randomise;
+    use tch::Kind;
     use tch::nn::VarStore;
-    use tch::{Device, Kind};
 
     #[test]
     fn parameters_are_the_papers() {

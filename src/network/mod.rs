@@ -28,5 +28,6 @@ pub use frame::{Frame, decibels};
 pub use grid::Grid;
 pub use model::{Model, Mosaic};
 pub use precision::Precision;
+pub use refinement::MOST_STEPS;
 pub use scrambling::Scrambler;
 pub use tch::Device;

@@ -130,16 +130,12 @@ impl Model {
             hiding: multiplications(&file),
             rescaling: multiplications(&rescaling),
         };
-        let mut hiding = file.restored(device, precision, |path| {
-            Hiding::new(path, file.header.blocks, file.header.clamp)
-        })?;
-        hiding.shaper = file.shaper(device)?;
         Ok(Self {
             grid,
             device,
             precision,
             multiplications,
-            hiding,
+            hiding: Hiding::restored(&file, device, precision)?,
             rescaling: rescaling.restored(device, precision, |path| {
                 Rescaling::new(path, grid, rescaling.header.blocks, rescaling.header.clamp)
             })?,

@@ -15,6 +15,8 @@ use super::rescaling::Rescaling;
 use super::scrambling::Scrambling;
 use super::{Grid, Precision};
 
+/// More gradient steps than any stego gains by.
+pub const MOST_STEPS: u32 = 1000;
 /// How far the first step goes, root of the mean square; the length of the others falls to zero.
 const FIRST_STEP: f64 = 0.2 / 255.0;
 const MOMENTUM: f64 = 0.5;

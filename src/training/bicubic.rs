@@ -32,10 +32,7 @@ impl BicubicModel {
         let file = WeightsFile::open(&hiding_in(folder, grid).unwrap_or_else(general))?;
         let precision = Precision::best(device);
         caught(|| {
-            let mut hiding = file.restored(device, precision, |path| {
-                Hiding::new(path, file.header.blocks, file.header.clamp)
-            })?;
-            hiding.shaper = file.shaper(device)?;
+            let hiding = Hiding::restored(&file, device, precision)?;
             Ok(Self { grid, device, precision, hiding })
         })
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use gstinvmih::network::location::WeightsPaths;
-use gstinvmih::network::{Device, Grid, Model, Scrambler, device};
+use gstinvmih::network::{Device, Grid, MOST_STEPS, Model, Scrambler, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::bicubic::BicubicModel;
 use gstinvmih::training::dataset::picture_files;
@@ -49,7 +49,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "MODELS", conflicts_with_all = ["models", "passphrase", "report"])]
     bicubic: Option<PathBuf>,
     /// Gradient steps by which each stego is fitted to its cover and secrets.
-    #[arg(long, default_value_t = 0, conflicts_with = "bicubic")]
+    #[arg(long, default_value_t = 0, conflicts_with = "bicubic", value_parser = clap::value_parser!(u32).range(..=i64::from(MOST_STEPS)))]
     refine: u32,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
