@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageDecoder, ImageReader, ImageResult, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageReader, ImageResult, Limits, RgbImage};
 
 /// The PNG and JPEG files of a folder, in byte order of their names; others are left alone.
 pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -26,8 +26,27 @@ fn is_picture(path: &Path) -> bool {
 pub fn open(path: &Path) -> ImageResult<RgbImage> {
     let reader = ImageReader::open(path)?.with_guessed_format()?;
     let mut decoder = reader.into_decoder()?;
+    // A few bytes can claim more pixels than any memory holds.
+    Limits::default().reserve(decoder.total_bytes())?;
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
     Ok(picture.into_rgb8())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_that_no_memory_holds_is_refused() {
+        // 8,000,000×8,000,000 pixels, as its header says, in 74 bytes or so.
+        let png = b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x7a\x12\x00\x00\x7a\
+            \x12\x00\x08\x02\x00\x00\x00\x41\xdf\xff\x65\x00\x00\x00\x08\x49\x44\x41\x54\x78\x9c\x03\
+            \x00\x00\x00\x00\x01\x48\x06\x89\xd2\x00\x00\x00\x00\x49\x45\x4e\x44\xae\x42\x60\x82";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("huge.png");
+        std::fs::write(&path, png).unwrap();
+        assert!(matches!(open(&path), Err(image::ImageError::Limits(_))));
+    }
 }

@@ -6,6 +6,7 @@ mod program;
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use program::{pictures, refused, worked};
 
@@ -77,6 +78,37 @@ fn what_would_lose_the_measurements_is_refused_before_them() {
     let empty = parent.path().join("other").to_str().unwrap().to_string();
     refuse(&[&empty], &["0 pictures"]);
     assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn a_report_of_a_failed_evaluation_says_so() {
+    let parent = tempfile::tempdir().unwrap();
+    let [whole, broken] = ["whole", "broken"].map(|name| folder(parent.path(), name));
+    fs::write(Path::new(&broken).join("2.png"), "no picture").unwrap();
+    let [out, report] = ["out", "r.md"].map(|name| parent.path().join(name));
+    let (out, report) = (out.to_str().unwrap(), report.to_str().unwrap());
+    // A folder may be given by a path without a name.
+    let whole = format!("{whole}/../whole/../whole/.");
+    let call = ["evaluate", "--out", out, "--report", report, "--covers", "1", "--threads", "1"];
+    refused(&[&call[..], &["--images", &whole, &broken]].concat(), &["2.png"]);
+    let text = fs::read_to_string(report).unwrap();
+    assert!(text.contains("incomplete, as it failed") && text.contains("2.png"), "{text}");
+    assert!(text.contains("| whole | 4 | **this plugin** |"), "{text}");
+}
+
+#[test]
+fn a_reader_that_goes_away_stops_nothing() {
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/hiding.safetensors");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_invmih-train"))
+        .arg("info")
+        .arg(weights)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Five photographs of 128×96.

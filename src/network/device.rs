@@ -9,6 +9,14 @@ use tch::{Cuda, Device};
 
 use super::Error;
 
+/// The name by which [`parse`] knows a device: `cpu`, `cuda:0`.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".into(),
+    }
+}
+
 /// Reads a device name: `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` or
 /// `cuda:INDEX`.
 ///

@@ -35,7 +35,7 @@ pub enum Error {
         reason: String,
     },
     /// A frame whose pixels do not fit its size.
-    #[error("a frame of {width}x{height} needs {} bytes of RGB, got {bytes}", width * height * 3)]
+    #[error("a frame of {width}x{height} needs {} bytes of RGB, got {bytes}", *width as u128 * *height as u128 * 3)]
     FrameBytes {
         /// Width in pixels.
         width: usize,

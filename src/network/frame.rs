@@ -22,7 +22,8 @@ impl Frame {
     /// [`Error::FrameBytes`] unless there are width·height·3 bytes, and some.
     pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Result<Self, Error> {
         let bytes = pixels.len();
-        if bytes == 0 || width * height * 3 != bytes {
+        let needed = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3));
+        if bytes == 0 || needed != Some(bytes) {
             return Err(Error::FrameBytes { width, height, bytes });
         }
         Ok(Self { width, height, pixels })

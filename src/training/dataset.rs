@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use rand::{Rng, RngExt};
 use tch::{Device, Kind, Tensor};
 
-use super::Error;
+use super::{Error, distinct};
 use crate::network::caught;
 use crate::pictures;
 
@@ -53,7 +53,7 @@ impl Photographs {
         progress: &ProgressBar,
     ) -> Result<Self, Error> {
         let mut files = Vec::new();
-        for folder in folders {
+        for folder in distinct(folders) {
             files.extend(picture_files(folder)?);
         }
         progress.set_length(files.len() as u64);

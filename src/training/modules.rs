@@ -48,18 +48,19 @@ pub fn check_own_hiding(out: &Path, grids: &[Grid]) -> Result<(), Error> {
     }
 }
 
-/// Copies rescaling weights from one folder to another that has none: hiding is trained with their
-/// tiles, so that with them the other folder has all that its run goes on from.
+/// Copies the weights of modules from one folder to another that has none of them: what a run goes on
+/// from has to be there for the next, though it is broken off before it has trained them all.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn bring_rescaling(from: &Path, to: &Path, grids: &[Grid]) -> Result<(), Error> {
-    for &grid in grids {
-        let name = Module::Rescaling(grid).file_name();
-        let (source, target) = (from.join(&name), to.join(&name));
-        if target.exists() || !source.exists() {
+pub fn bring(from: &Path, to: &Path, modules: &[Module]) -> Result<(), Error> {
+    for module in modules {
+        let names: Vec<_> = module.candidates().into_iter().map(Module::file_name).collect();
+        let found = names.iter().find(|name| from.join(name).exists());
+        let Some(name) = found.filter(|_| names.iter().all(|name| !to.join(name).exists())) else {
             continue;
-        }
+        };
+        let (source, target) = (from.join(name), to.join(name));
         let failed = |path: &Path| {
             let path = path.to_path_buf();
             |source| Error::Io { path, source }
@@ -265,5 +266,24 @@ mod tests {
         // The file has halves.
         let error = (conceal(&small) - conceal(&grown)).abs().max().double_value(&[]);
         assert!(error < 1e-3, "{error}");
+    }
+
+    #[test]
+    fn what_a_run_goes_on_from_is_brought_and_nothing_overwritten() {
+        let [from, to] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let own = Module::Hiding(Some(Grid::new(2, 2).unwrap()));
+        let rescaling = Module::Rescaling(Grid::new(2, 2).unwrap());
+        std::fs::write(from.path().join("hiding.safetensors"), "a").unwrap();
+        std::fs::write(from.path().join(rescaling.file_name()), "b").unwrap();
+        let read = |name: &str| std::fs::read_to_string(to.path().join(name)).ok();
+        // The module for all serves where a grid has none of its own.
+        bring(from.path(), to.path(), &[own, rescaling]).unwrap();
+        assert_eq!(read("hiding.safetensors").as_deref(), Some("a"));
+        assert_eq!(read(&rescaling.file_name()).as_deref(), Some("b"));
+        std::fs::write(from.path().join(own.file_name()), "c").unwrap();
+        std::fs::write(from.path().join(rescaling.file_name()), "d").unwrap();
+        bring(from.path(), to.path(), &[own, rescaling]).unwrap();
+        assert_eq!(read(&own.file_name()), None);
+        assert_eq!(read(&rescaling.file_name()).as_deref(), Some("b"));
     }
 }

@@ -9,7 +9,7 @@ use super::schedule::Shape;
 /// A recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// Eq. 3 with its λ, 2e-4 halved five times over the whole run (paper, section 3.1).
+    /// Eq. 3 with its λ, 2e-4 halved four times over the whole run (paper, section 3.1).
     Paper,
     /// No divergence term, the cover's error weighed against the secrets', Muon, a cosine to zero.
     Shipped,

@@ -15,6 +15,7 @@ use super::published::{
     CLASSICAL_SECRETS, Figure, PAPER, Published, classical, classical_secret, published,
 };
 use super::sheet::GAIN;
+use crate::network::weights::write_whole;
 
 const AXES: Axes = Axes { x: "secrets in a cover", y: "PSNR in dB", from_zero: false };
 const STEGO_COLOUR: RGBColor = RGBColor(31, 90, 180);
@@ -55,11 +56,16 @@ impl ReportFiles {
         self.folder.join(format!("sheet-{secrets}.jpg"))
     }
 
-    /// Writes plots and the report; `command` is what made it.
+    /// Writes plots and the report; `command` is what made it, `failure` what ended it too early.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn write(&self, command: &str, measured: &[Measured]) -> Result<(), Error> {
+    pub fn write(
+        &self,
+        command: &str,
+        measured: &[Measured],
+        failure: Option<&Error>,
+    ) -> Result<(), Error> {
         let sets = distinct(measured.iter().map(|entry| entry.images.as_str()));
         for set in &sets {
             let text = svg(set, &AXES, &lines(set, measured));
@@ -68,12 +74,17 @@ impl ReportFiles {
             text.and_then(|text| fs::write(&path, text))
                 .map_err(|source| Error::Io { path, source })?;
         }
-        fs::write(&self.file, self.markdown(command, measured, &sets))
+        let made = match failure {
+            Some(error) => format!("{command}\n\nwhich is incomplete, as it failed: {error}."),
+            None => command.into(),
+        };
+        write_whole(&self.file, self.markdown(&made, measured, &sets).as_bytes())
             .map_err(|source| Error::Io { path: self.file.clone(), source })
     }
 
-    fn markdown(&self, command: &str, measured: &[Measured], sets: &[&str]) -> String {
-        let mut text = format!("{HEAD}\n    {command}\n\n{EXPLANATION}");
+    /// `made` says by what command.
+    fn markdown(&self, made: &str, measured: &[Measured], sets: &[&str]) -> String {
+        let mut text = format!("{HEAD}\n    {made}\n\n{EXPLANATION}");
         let four = measured.iter().filter(|entry| entry.secrets == 4).collect::<Vec<_>>();
         let more = measured.iter().filter(|entry| entry.secrets != 4).collect::<Vec<_>>();
         for (title, entries) in [
@@ -112,7 +123,8 @@ const EXPLANATION: &str = "\
 Measured from the 8-bit PNG files that the stego and the revealed secrets were saved to. PSNR in dB
 and SSIM over R, G and B; Y is BT.601 luma; the mean over all pictures of a set, and the worst of
 them. A group is a cover and N secrets, consecutive files in byte order, until all were used,
-or as many groups as --covers allows.
+or as many groups as --covers allows; the last wraps round to the first files. Secrets of another
+size than their cover are turned and stretched to it first.
 
 The figures of InvMIHNet (the paper), ISN and DeepMIH are those published. The paper's are from
 float stegos, which no file can hold; for N > 4 its data set is not named, so that they stand

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_rate_is_halved_five_times_in_all() {
+    fn the_papers_rate_is_halved_four_times_in_all() {
         let rate = |before, within, progress| {
             Schedule::new(Shape::Halving { before, within }, 2e-4, Budget::Steps(1)).rate(progress)
         };

@@ -7,6 +7,8 @@ use image::{Rgb, RgbImage};
 /// The sheet's width in pixels.
 const WIDTH: u32 = 1024;
 const GAP: u32 = 8;
+/// The most pixels that a picture is high: what is longer is shortened.
+const MOST_HEIGHT: u32 = 1024;
 /// How many secrets are shown at most.
 const MOST_SECRETS: usize = 8;
 /// What the difference is multiplied by.
@@ -32,7 +34,9 @@ pub fn draw(cover: &Pair, secrets: &[Pair]) -> RgbImage {
     ];
     let shape = |columns: usize| {
         let width = (WIDTH - GAP) / columns as u32 - GAP;
-        (width, width * cover.original.height() / cover.original.width())
+        let (of, by) = cover.original.dimensions();
+        let height = (f64::from(width) * f64::from(by) / f64::from(of)) as u32;
+        (width, height.clamp(1, MOST_HEIGHT))
     };
     let height = rows.iter().map(|row| shape(row.len()).1 + GAP).sum::<u32>() + GAP;
     let mut sheet = RgbImage::from_pixel(WIDTH, height, Rgb([255; 3]));

@@ -4,12 +4,13 @@
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, ValueEnum};
-use gstinvmih::network::{Grid, Model, Precision, device};
+use gstinvmih::network::{Device, Grid, Model, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::benchmark::{Times, measure, peak_memory};
 
-use crate::terminal::set_threads;
+use crate::terminal::{say, set_threads};
 
 #[derive(Args)]
 pub struct BenchArgs {
@@ -17,11 +18,11 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 4)]
     secrets: u32,
     /// Width of cover and secrets in pixels.
-    #[arg(long, default_value_t = 512)]
-    width: usize,
+    #[arg(long, default_value_t = 512, value_parser = side())]
+    width: u16,
     /// Height of cover and secrets in pixels.
-    #[arg(long, default_value_t = 512)]
-    height: usize,
+    #[arg(long, default_value_t = 512, value_parser = side())]
+    height: u16,
     /// Timed runs, after one that warms up.
     #[arg(long, default_value = "3")]
     runs: NonZeroUsize,
@@ -65,22 +66,27 @@ pub fn bench(args: BenchArgs) -> Result<(), Error> {
     let (grid, device) = (Grid::for_secrets(args.secrets)?, device::parse(&args.device)?);
     let precision = args.precision.map_or(Precision::best(device), Precision::from);
     let model = Model::open_in(args.models.as_deref(), grid, device, precision)?;
-    let size = (args.width, args.height);
+    let size @ (width, height) = (args.width.into(), args.height.into());
     let (conceal, reveal) = measure(&model, grid, size, args.runs.get())?;
-    let flops = model.flops(args.width, args.height)?;
+    let flops = model.flops(width, height)?;
     for (direction, times) in [("conceal", conceal), ("reveal", reveal)] {
-        print_times(direction, &args, &times, flops);
+        print_times(direction, &args, device, &times, flops);
     }
     if let Some(memory) = peak_memory() {
-        println!("precision {precision:?} peak memory {memory:.0} MiB");
+        say!("precision {precision:?} peak memory {memory:.0} MiB");
     }
     Ok(())
 }
 
-fn print_times(direction: &str, args: &BenchArgs, times: &Times, flops: f64) {
-    let BenchArgs { secrets, width, height, device, .. } = args;
-    let median = times.median();
-    println!(
+/// More than any picture has that is looked at.
+fn side() -> RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=1 << 15)
+}
+
+fn print_times(direction: &str, args: &BenchArgs, device: Device, times: &Times, flops: f64) {
+    let BenchArgs { secrets, width, height, .. } = args;
+    let (device, median) = (device::name(device), times.median());
+    say!(
         "{direction} N={secrets} {width}x{height} {device} median {median:.3} s min {:.3} s {:.2} frames/s {:.0} GFLOP/s",
         times.min(),
         1.0 / median,

@@ -15,7 +15,7 @@ use gstinvmih::training::evaluation::{Measured, Network, Scores, SideScores, gro
 use gstinvmih::training::report::ReportFiles;
 use gstinvmih::training::sheet;
 
-use crate::terminal::{progress_bar, set_threads};
+use crate::terminal::{progress_bar, say, set_threads};
 
 #[derive(Args)]
 pub struct EvaluateArgs {
@@ -61,22 +61,28 @@ pub struct EvaluateArgs {
 
 /// Prints a table of Markdown, a row for each folder, number of secrets and kind of picture; writes
 /// the report if one was asked for.
-pub fn evaluate(args: EvaluateArgs) -> Result<(), Error> {
+pub fn evaluate(mut args: EvaluateArgs) -> Result<(), Error> {
+    args.secrets.sort_unstable();
+    args.secrets.dedup();
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
     let sets = sets(&args)?;
     let report = args.report.as_deref().map(ReportFiles::create).transpose()?;
-    println!(
+    say!(
         "| images | N | picture | PSNR RGB | SSIM RGB | PSNR Y | SSIM Y | worst PSNR RGB | worst SSIM RGB |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    say!("|---|---|---|---|---|---|---|---|---|");
     let mut measured = Vec::new();
     let result = measure_sets(&args, device, &sets, report.as_ref(), &mut measured);
     // What was measured before something failed is not lost.
-    if let Some(report) = report.filter(|_| !measured.is_empty()) {
-        report.write(&command(args.passphrase.as_deref()), &measured)?;
-    }
-    result
+    let written = match report.filter(|_| !measured.is_empty()) {
+        Some(report) => {
+            let command = command(args.passphrase.as_deref());
+            report.write(&command, &measured, result.as_ref().err())
+        }
+        None => Ok(()),
+    };
+    result.and(written)
 }
 
 /// Measures and prints; what is done stays in `measured` whatever happens.
@@ -117,7 +123,7 @@ fn sets(args: &EvaluateArgs) -> Result<Vec<Set>, Error> {
     }
     let mut sets: Vec<Set> = Vec::new();
     for folder in &args.images {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = name(folder)?;
         if sets.iter().any(|set| set.name == name) {
             return Err(Error::SameName(name));
         }
@@ -128,6 +134,16 @@ fn sets(args: &EvaluateArgs) -> Result<Vec<Set>, Error> {
         sets.push(Set { name, files });
     }
     Ok(sets)
+}
+
+/// A folder's name, also of `.` and `..`.
+fn name(folder: &Path) -> Result<String, Error> {
+    let failed = |source| Error::Io { path: folder.into(), source };
+    let whole = match folder.file_name() {
+        Some(_) => folder.into(),
+        None => folder.canonicalize().map_err(failed)?,
+    };
+    Ok(whole.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
 /// Measures the groups of a folder; the first one also goes to a contact sheet.
@@ -186,8 +202,13 @@ fn command(passphrase: Option<&str>) -> String {
 
 fn print_scores(images: &str, secrets: u32, picture: &str, scores: &Scores) {
     let (rgb, luma, worst) = (scores.mean_rgb(), scores.mean_luma(), scores.worst_rgb());
-    println!(
+    say!(
         "| {images} | {secrets} | {picture} | {:.2} | {:.4} | {:.2} | {:.4} | {:.2} | {:.4} |",
-        rgb.psnr, rgb.ssim, luma.psnr, luma.ssim, worst.psnr, worst.ssim
+        rgb.psnr,
+        rgb.ssim,
+        luma.psnr,
+        luma.ssim,
+        worst.psnr,
+        worst.ssim
     );
 }

@@ -15,6 +15,8 @@ use gstinvmih::network::Device;
 use gstinvmih::network::weights::{Module, WeightsFile};
 use gstinvmih::training::{Error, speed};
 
+use crate::terminal::say;
+
 /// Makes, measures and describes the weights of gst-plugin-invmih.
 #[derive(Parser)]
 #[command(version)]
@@ -68,12 +70,12 @@ fn info(path: &Path) -> Result<(), Error> {
     let file = WeightsFile::open(path)?;
     let shapes = file.shapes();
     let parameters: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    println!("{}: {}", path.display(), file.header.module);
-    println!("  InvBlocks {}, clamp {}, z = 0", file.header.blocks, file.header.clamp);
-    println!("  {parameters} parameters in {} tensors", shapes.len());
+    say!("{}: {}", path.display(), file.header.module);
+    say!("  InvBlocks {}, clamp {}, z = 0", file.header.blocks, file.header.clamp);
+    say!("  {parameters} parameters in {} tensors", shapes.len());
     if let Module::Hiding(_) = file.header.module {
         let shaped = file.shaper(Device::Cpu)?.is_some();
-        println!("  rounding {}", if shaped { "shaped for reveal" } else { "to the nearest" });
+        say!("  rounding {}", if shaped { "shaped for reveal" } else { "to the nearest" });
     }
     Ok(())
 }

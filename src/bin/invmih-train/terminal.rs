@@ -5,6 +5,15 @@ use std::num::NonZeroU16;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// Prints a line. That nobody reads it any more is no reason to stop: what counts goes to files.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+pub(crate) use say;
+
 /// A bar that a command fills.
 pub fn progress_bar(template: &str) -> ProgressBar {
     let style =

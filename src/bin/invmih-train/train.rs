@@ -11,12 +11,12 @@ use clap::builder::RangedI64ValueParser;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
-use gstinvmih::network::weights::MOST_BLOCKS;
+use gstinvmih::network::weights::{MOST_BLOCKS, Module};
 use gstinvmih::network::{Device, Grid, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::dataset::Photographs;
 use gstinvmih::training::distinct;
-use gstinvmih::training::modules::{Blocks, bring_rescaling, check_folders};
+use gstinvmih::training::modules::{Blocks, bring, check_folders};
 use gstinvmih::training::preset::Preset;
 use gstinvmih::training::run::{Config, Event, Report, Stage};
 use gstinvmih::training::schedule::Budget;
@@ -24,7 +24,7 @@ use gstinvmih::training::state::State;
 use gstinvmih::training::trainer::Trainer;
 use gstinvmih::training::validation::Score;
 
-use crate::terminal::{progress_bar, set_threads};
+use crate::terminal::{progress_bar, say, set_threads};
 
 #[derive(Args)]
 pub struct TrainArgs {
@@ -48,7 +48,7 @@ pub struct TrainArgs {
     #[arg(long)]
     stage: Option<StageName>,
     /// Budget in minutes. Over each stage's share of it the shipped recipe's learning rate falls to
-    /// zero; the paper's is halved, five times in all.
+    /// zero; the paper's is halved, four times in all.
     #[arg(long, default_value = "60", value_parser = minutes, conflicts_with = "steps")]
     minutes: Duration,
     /// Budget in steps, instead of minutes.
@@ -143,15 +143,15 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
         few if few < photographs.len() => format!("{few} more to validate"),
         _ => "too few to keep some to validate".into(),
     };
-    println!(
+    say!(
         "{} photographs, {validation}, device {device:?}, convolutions in {:?}",
         photographs.len(),
         Precision::best(device)
     );
     let stopped = stop_when_asked();
     let mut state = unfinished(&args, device)?;
-    if let (Some(from), Some((Stage::Hiding, _))) = (&args.resume, stages(&args).first()) {
-        bring_rescaling(from, &args.out, &args.grid)?;
+    if let Some(from) = &args.resume {
+        bring(from, &args.out, &modules(&args))?;
     }
     let first = state.as_ref().map(State::stage);
     for (stage, share) in
@@ -162,13 +162,13 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
         match state.take() {
             Some(state) => {
                 let step = state.standing().step;
-                println!("{stage}, going on after step {step}");
+                say!("{stage}, going on after step {step}");
                 for change in state.changes(&config) {
-                    println!("from here on {change}");
+                    say!("from here on {change}");
                 }
                 trainer.restore(&state)?;
             }
-            None => println!("{stage}"),
+            None => say!("{stage}"),
         }
         let progress = progress_bar("{percent}% [{bar:30}] {eta} left, {msg}");
         progress.set_length(1000);
@@ -178,7 +178,7 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
         })?;
         progress.finish();
         if stopped() {
-            println!("broken off; the same command with --resume {} goes on", args.out.display());
+            say!("broken off; the same command with --resume {} goes on", args.out.display());
             return Ok(());
         }
         if !resume.contains(&args.out) {
@@ -186,7 +186,7 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
         }
     }
     State::remove(&args.out)?;
-    println!("weights written to {}", args.out.display());
+    say!("weights written to {}", args.out.display());
     Ok(())
 }
 
@@ -200,7 +200,7 @@ fn unfinished(args: &TrainArgs, device: Device) -> Result<Option<State>, Error> 
         return Err(Error::OtherRun(folder.clone()));
     }
     if !fits {
-        println!("a new schedule from the weights in {}", folder.display());
+        say!("a new schedule from the weights in {}", folder.display());
     }
     Ok(state.filter(|_| fits))
 }
@@ -246,6 +246,14 @@ fn stages(args: &TrainArgs) -> Vec<(Stage, f64)> {
     }
 }
 
+/// What the run trains or makes tiles with.
+fn modules(args: &TrainArgs) -> Vec<Module> {
+    let own = args.grid.first().copied().filter(|_| args.own_hiding);
+    let hiding = stages(args).iter().any(|(stage, _)| *stage != Stage::Rescaling);
+    let rescaling = args.grid.iter().map(|&grid| Module::Rescaling(grid));
+    hiding.then_some(Module::Hiding(own)).into_iter().chain(rescaling).collect()
+}
+
 fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config {
     let preset = Preset::from(args.preset);
     let recipe = Config::of(preset, stage, distinct(args.grid.iter().copied()), &args.out);
@@ -285,7 +293,7 @@ fn load(args: &TrainArgs, device: Device) -> Result<Photographs, Error> {
 fn show(event: &Event, progress: &ProgressBar) {
     match event {
         Event::Step(report) => show_step(report, progress),
-        Event::Validation(scores) => progress.suspend(|| println!("{}", validation_line(scores))),
+        Event::Validation(scores) => progress.suspend(|| say!("{}", validation_line(scores))),
     }
 }
 
@@ -313,7 +321,7 @@ fn show_step(report: &Report, progress: &ProgressBar) {
         report.setbacks
     );
     if progress.is_hidden() && report.step.is_multiple_of(100) {
-        println!("{:.1}% {line}", 100.0 * report.progress);
+        say!("{:.1}% {line}", 100.0 * report.progress);
     }
     progress.set_position((1000.0 * report.progress) as u64);
     progress.set_message(line);
