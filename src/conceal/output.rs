@@ -44,13 +44,15 @@ impl InvMihConceal {
     }
 
     /// Announces how long after a cover its stego may come: while a pass runs, as many covers as one
-    /// takes may come and wait for the next. Meanwhile the secrets of the cover's time may come too.
+    /// takes may come and wait for the next, or at a variable frame rate any one. Meanwhile the secrets of
+    /// the cover's time may come too.
     pub(super) fn announce_latency(&self) {
         let latency = {
             let state = self.state.lock().unwrap();
             let frame = state.covers.info().and_then(|info| frame_duration(info.fps()));
-            let frames = frame.unwrap_or_default().saturating_mul(state.batch_size as u64);
-            frames.saturating_add(state.pass.announced())
+            let pass = state.pass.announced();
+            let wait = frame.map(|frame| frame.saturating_mul(state.batch_size as u64));
+            wait.unwrap_or(pass).saturating_add(pass)
         };
         self.obj().set_latency(latency, latency);
     }
