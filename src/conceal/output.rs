@@ -62,12 +62,14 @@ impl InvMihConceal {
         if !self.state.lock().unwrap().covers.is_current(&stego) {
             return Ok(gst::FlowSuccess::Ok);
         }
+        self.send_starts(stego.number);
         self.send_format(&stego);
         self.finish_buffer(stego.buffer)
     }
 
-    /// Sends a gap on, after its segment if that is new, and the cover's tags.
+    /// Sends a gap on, after its segment if that is new, and the events before it.
     pub(super) fn send_gap(&self, gap: &Cover) {
+        self.send_starts(gap.number);
         let new_segment = self.send_format(gap);
         let src_pad = self.obj().src_pad().clone();
         let seqnum = self.cover_pad.sticky_event::<gst::event::Segment>(0);
@@ -76,7 +78,7 @@ impl InvMihConceal {
             let segment = gst::event::Segment::builder(&gap.segment).seqnum_if_some(seqnum);
             src_pad.push_event(segment.build());
         }
-        self.send_tags();
+        self.send_events();
         if let Some(start) = gap.buffer.pts() {
             let event = gst::event::Gap::builder(start).duration(gap.buffer.duration());
             src_pad.push_event(event.seqnum_if_some(seqnum).build());
