@@ -6,6 +6,7 @@
 mod conceal;
 mod latency;
 pub mod network;
+mod numbers;
 mod pictures;
 mod reveal;
 mod settings;

@@ -125,9 +125,64 @@ pub fn check_number(name: &str, number: usize, secrets: usize) -> Result<(), gst
     ))
 }
 
-/// What the network says becomes the text of the element's error.
+/// What the network says becomes the text of the element's error, whose domain and code say who can help:
+/// other settings, other files, other streams, or none of these.
 impl From<network::Error> for gst::ErrorMessage {
     fn from(error: network::Error) -> Self {
-        gst::error_msg!(gst::LibraryError::Failed, ("{error}"))
+        use network::Error;
+        match &error {
+            Error::Secrets(_) | Error::Grid { .. } | Error::GridName(_) | Error::DeviceName(_) => {
+                gst::error_msg!(gst::LibraryError::Settings, ("{error}"))
+            }
+            Error::DeviceAbsent { .. } | Error::WeightsMissing { .. } => {
+                gst::error_msg!(gst::ResourceError::NotFound, ("{error}"))
+            }
+            Error::WeightsIo { .. } => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
+            Error::WeightsContent { .. } => gst::error_msg!(gst::ResourceError::Read, ("{error}")),
+            Error::FrameBytes { .. } | Error::FrameSmall { .. } | Error::FrameSize { .. } => {
+                gst::error_msg!(gst::StreamError::Format, ("{error}"))
+            }
+            Error::SecretCount { .. } | Error::Passphrase(_) | Error::Torch(_) => {
+                gst::error_msg!(gst::LibraryError::Failed, ("{error}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The error that an element with some settings posts.
+    fn refused(change: impl FnOnce(&mut ModelSettings)) -> gst::glib::Error {
+        gst::init().unwrap();
+        let mut settings = ModelSettings::default();
+        change(&mut settings);
+        let error = gst::ErrorMessage::from(settings.open().unwrap_err());
+        let bin = gst::Bin::new();
+        let bus = gst::Bus::new();
+        bin.set_bus(Some(&bus));
+        bin.post_error_message(error);
+        match bus.pop().unwrap().view() {
+            gst::MessageView::Error(error) => error.error(),
+            _ => unreachable!("an error was posted"),
+        }
+    }
+
+    #[test]
+    fn what_the_network_refuses_has_its_domain() {
+        let secrets = refused(|settings| settings.secrets = 5);
+        assert!(secrets.matches(gst::LibraryError::Settings));
+        let device = refused(|settings| settings.device = "toaster".into());
+        assert!(device.matches(gst::LibraryError::Settings));
+        let device = refused(|settings| settings.device = "cuda:99".into());
+        assert!(device.matches(gst::ResourceError::NotFound));
+        let folder = tempfile::tempdir().unwrap();
+        let located = |settings: &mut ModelSettings| settings.location = Some(folder.path().into());
+        assert!(refused(located).matches(gst::ResourceError::NotFound));
+        for name in ["hiding.safetensors", "rescaling-2x2.safetensors"] {
+            std::fs::write(folder.path().join(name), "no weights").unwrap();
+        }
+        assert!(refused(located).matches(gst::ResourceError::Read));
     }
 }

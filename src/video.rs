@@ -220,7 +220,7 @@ pub fn buffer(picture: &Frame, info: &VideoInfo) -> Result<gst::Buffer, gst::Err
 
 fn unmapped(buffer: &gst::BufferRef, info: &VideoInfo, what: &str) -> gst::ErrorMessage {
     gst::error_msg!(
-        gst::ResourceError::Failed,
+        gst::StreamError::Format,
         (
             "a buffer of {} bytes cannot be {what} as {} of {}x{}, which takes {}",
             buffer.size(),

@@ -3,8 +3,10 @@
 
 mod common;
 
-use common::conceal::{Conceal, secrets};
-use common::{buffer, info, picture};
+use std::sync::{Arc, Mutex};
+
+use common::conceal::{Conceal, element, secrets};
+use common::{SECRETS, buffer, bus, info, picture};
 use gst::prelude::*;
 use gst_check::Harness;
 use gst_video::VideoFormat;
@@ -102,12 +104,13 @@ fn tags_end_with_their_stream() {
     let mut conceal = with_stills();
     conceal.cover.push_event(tag("sent"));
     conceal.push_and_pull(cover(0));
-    conceal.cover.push_event(tag("too late"));
     events(&mut conceal.cover);
+    conceal.cover.push_event(tag("last"));
     conceal.cover.push_event(gst::event::StreamStart::new("another"));
     conceal.push_and_pull(cover(40));
     let made = events(&mut conceal.cover);
-    assert!(titles(&made).is_empty(), "{made:?}");
+    assert_eq!(titles(&made), ["last"]);
+    assert!(place(&made, gst::EventType::Tag) < place(&made, gst::EventType::StreamStart));
     assert!(place(&made, gst::EventType::StreamStart) < place(&made, gst::EventType::Segment));
     let sink = conceal.cover.sinkpad().unwrap();
     assert!(sink.sticky_event::<gst::event::Tag>(0).is_none());
@@ -166,6 +169,23 @@ fn a_gap_in_the_cover_stays_a_gap() {
 }
 
 #[test]
+fn a_gap_before_the_covers_caps_is_left_out() {
+    let mut cover_pad = Harness::with_element(&element(), Some("sink"), Some("src"));
+    let stills = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos");
+    let element = cover_pad.element().unwrap();
+    element.set_property("secret-location", stills);
+    let bus = bus(&element);
+    cover_pad.play();
+    cover_pad.push_event(gst::event::StreamStart::new("cover"));
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    cover_pad.push_event(gst::event::Segment::new(&segment));
+    cover_pad.push_event(gap(0));
+    cover_pad.push_event(gst::event::Eos::new());
+    assert_eq!(cover_pad.pull_until_eos().unwrap(), None);
+    assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+}
+
+#[test]
 fn a_gap_before_the_first_frame_follows_its_segment() {
     let mut conceal = with_stills();
     conceal.cover.push_event(gap(0));
@@ -174,4 +194,108 @@ fn a_gap_before_the_first_frame_follows_its_segment() {
     let segment = place(&events, gst::EventType::Segment);
     assert!(place(&events, gst::EventType::Caps) < segment);
     assert!(segment < place(&events, gst::EventType::Gap));
+}
+
+#[test]
+fn events_before_the_first_stego_follow_its_segment() {
+    let mut conceal = with_stills();
+    let collection = gst::StreamCollection::builder(Some("cover")).build();
+    conceal.cover.push_event(gst::event::StreamCollection::new(&collection));
+    let custom = gst::Structure::new_empty("custom");
+    conceal.cover.push_event(gst::event::CustomDownstream::new(custom));
+    conceal.push_and_pull(cover(0));
+    let made = events(&mut conceal.cover);
+    let segment = place(&made, gst::EventType::Segment);
+    assert_eq!(place(&made, gst::EventType::StreamStart), 0);
+    assert!(segment < place(&made, gst::EventType::StreamCollection));
+    assert!(segment < place(&made, gst::EventType::CustomDownstream));
+}
+
+/// Titles, starts of streams and frames as they leave a pad.
+fn watched(pad: &gst::Pad) -> Arc<Mutex<Vec<String>>> {
+    let seen = Arc::<Mutex<Vec<String>>>::default();
+    let sight = seen.clone();
+    let wanted = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(wanted, move |_, info| {
+        let text = match info.event().map(|event| event.view()) {
+            Some(gst::EventView::StreamStart(_)) => "start".into(),
+            Some(gst::EventView::Tag(_)) => titles(&[info.event().unwrap().clone()]).concat(),
+            Some(gst::EventView::Eos(_)) => "end".into(),
+            Some(_) => return gst::PadProbeReturn::Ok,
+            None => "frame".into(),
+        };
+        sight.lock().unwrap().push(text);
+        gst::PadProbeReturn::Ok
+    });
+    seen
+}
+
+#[test]
+fn covers_that_are_held_keep_their_streams_and_tags() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let conceal = element();
+    conceal.set_property("batch-size", 8u32);
+    let seen = watched(&conceal.static_pad("src").unwrap());
+    let mut covers = Harness::with_element(&conceal, Some("sink"), Some("src"));
+    covers.set_live(false);
+    covers.play();
+    covers.set_src_caps(format.to_caps().unwrap());
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    for (stream, start) in [("one", 0), ("two", 80)] {
+        if stream == "two" {
+            covers.push_event(gst::event::StreamStart::new(stream));
+            covers.push_event(gst::event::Caps::new(&format.to_caps().unwrap()));
+            covers.push_event(gst::event::Segment::new(&segment));
+        }
+        covers.push_event(tag(stream));
+        covers.push(cover(start)).unwrap();
+        covers.push_event(tag(&format!("{stream}, later")));
+        covers.push(cover(start + 40)).unwrap();
+    }
+    covers.push_event(tag("last"));
+    covers.push_event(gst::event::Eos::new());
+    let mut pads: Vec<_> = (0..SECRETS)
+        .map(|u| Harness::with_element(&conceal, Some(&format!("secret_{u}")), None))
+        .collect();
+    for (pad, still) in pads.iter_mut().zip(secrets(SIZE, 10)) {
+        pad.set_live(false);
+        pad.play();
+        pad.set_src_caps(format.to_caps().unwrap());
+        pad.push(buffer(&still, &format, 0)).unwrap();
+        pad.push_event(gst::event::Eos::new());
+    }
+    while covers.pull_until_eos().unwrap().is_some() {}
+    let expected = [
+        "start",
+        "one",
+        "frame",
+        "one, later",
+        "frame", //
+        "start",
+        "two",
+        "frame",
+        "two, later",
+        "frame",
+        "last",
+        "end",
+    ];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[test]
+fn an_end_sent_to_the_element_comes_after_the_covers_that_it_holds() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let element = element();
+    element.set_property("batch-size", 8u32);
+    let mut conceal = Conceal::of(element, &format, &format);
+    for harness in conceal.secrets.iter_mut().chain([&mut conceal.cover]) {
+        harness.set_live(false);
+    }
+    conceal.push_stills(&secrets(SIZE, 10), &format);
+    for start in [0, 40, 80] {
+        conceal.cover.push(cover(start)).unwrap();
+    }
+    assert!(conceal.element.send_event(gst::event::Eos::new()));
+    let stegos = std::iter::from_fn(|| conceal.cover.pull_until_eos().unwrap());
+    assert_eq!(stegos.count(), 3);
 }

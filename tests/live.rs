@@ -139,6 +139,24 @@ fn conceal_announces_frames_and_passes() {
 }
 
 #[test]
+fn at_a_variable_frame_rate_a_cover_may_wait_for_a_pass() {
+    init();
+    let element = gst::ElementFactory::make("invmihconceal").property("force-live", true);
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 0);
+    let mut conceal = Conceal::of(element.build().unwrap(), &format, &format);
+    let bus = bus(&conceal.element);
+    conceal.push_stills(&secrets(SIZE, 10), &format);
+    for start in [0, 40] {
+        conceal.push_and_pull(buffer(&picture(SIZE.0, SIZE.1, 1), &format, start));
+    }
+    message(&bus, gst::MessageType::Latency);
+    let stats = conceal.element.property::<gst::Structure>("stats");
+    let pass = gst::ClockTime::from_nseconds(stats.get("last-inference-time").unwrap());
+    let (_, min) = latency(&conceal.element.static_pad("src").unwrap());
+    assert!(min >= 2 * pass, "{min}, pass {pass}");
+}
+
+#[test]
 fn a_recorded_stream_is_not_made_live() {
     let mut conceal = Conceal::new(&format(), &format());
     for harness in conceal.secrets.iter_mut().chain([&mut conceal.cover]) {

@@ -123,6 +123,44 @@ fn secret_pads_released_after_the_last_stego_are_not_missed() {
     assert!(warning_text(&bus).contains("0 of 4 secret pads"));
 }
 
+/// Caps that fit the template and are too large for any buffer.
+fn unreadable() -> gst::Event {
+    let caps = "video/x-raw,format=RGB,width=50000,height=50000,framerate=25/1";
+    gst::event::Caps::new(&caps.parse().unwrap())
+}
+
+#[test]
+fn caps_of_the_cover_that_cannot_be_read_end_the_stream() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let bus = bus(&conceal.element);
+    conceal.push_stills(&secrets(SIZE, 10), &format());
+    let cover = |start| buffer(&picture(SIZE.0, SIZE.1, 1), &format(), start);
+    conceal.push_and_pull(cover(0));
+    conceal.cover.push_event(unreadable());
+    conceal.cover.push(cover(40)).unwrap();
+    let text = error_text(&bus);
+    assert!(text.starts_with("sink: caps ") && text.contains("50000"), "{text}");
+    assert_eq!(conceal.cover.try_pull(), None);
+}
+
+#[test]
+fn caps_of_a_secret_that_cannot_be_read_end_the_stream() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let bus = bus(&conceal.element);
+    let frame = |start| buffer(&picture(SIZE.0, SIZE.1, 1), &format(), start);
+    conceal.cover.push(frame(0)).unwrap();
+    for (u, secret) in conceal.secrets.iter_mut().enumerate() {
+        secret.push(frame(0)).unwrap();
+        if u == 1 {
+            secret.push_event(unreadable());
+            secret.push(frame(40)).unwrap();
+        }
+        secret.push_event(gst::event::Eos::new());
+    }
+    let text = error_text(&bus);
+    assert!(text.starts_with("secret_1: caps ") && text.contains("50000"), "{text}");
+}
+
 #[test]
 fn no_two_secret_pads_have_one_number() {
     let element = element();

@@ -316,7 +316,9 @@ fn too_small_a_stego_is_refused() {
     harness.set_src_caps(format.to_caps().unwrap());
     let pushed = harness.push(buffer(&picture(1, 1, 1), &format, 0));
     assert_eq!(pushed, Err(gst::FlowError::Error));
-    let message = error_text(&bus);
+    let error = common::error(&bus);
+    assert!(error.matches(gst::StreamError::Format));
+    let message = error.message();
     assert!(message.contains("1x1") && message.contains("2x2"), "{message}");
 }
 
@@ -329,6 +331,8 @@ fn a_buffer_too_short_for_its_caps_is_refused() {
     harness.set_src_caps(info(VideoFormat::Rgb, 24, 16, 25).to_caps().unwrap());
     let pushed = harness.push(gst::Buffer::from_slice([0u8; 100]));
     assert_eq!(pushed, Err(gst::FlowError::Error));
-    let message = error_text(&bus);
+    let error = common::error(&bus);
+    assert!(error.matches(gst::StreamError::Format));
+    let message = error.message();
     assert!(message.contains("100 bytes") && message.contains("1152"), "{message}");
 }

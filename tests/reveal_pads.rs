@@ -48,6 +48,38 @@ fn pads_have_the_names_asked_for() {
 }
 
 #[test]
+fn no_two_pads_have_one_number() {
+    let element = element();
+    let template = element.pad_template("src_%u").unwrap();
+    let request = |name| element.request_pad(&template, name, None);
+    let second = request(Some("src_1")).unwrap();
+    assert!(request(Some("src_01")).is_none());
+    let others: std::collections::BTreeSet<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..12).map(|_| scope.spawn(|| request(None).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap().name()).collect()
+    });
+    assert_eq!(others.len(), 12);
+    assert!(!others.contains(&second.name()));
+    element.release_request_pad(&second);
+    assert_eq!(request(Some("src_01")).unwrap().name(), "src_1");
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing_of_it() {
+    let element = element();
+    let stuck = gst::Pad::builder(gst::PadDirection::Src)
+        .activate_function(|pad, _| {
+            Err(gst::loggable_error!(gst::CAT_RUST, "{} is stuck", pad.name()))
+        })
+        .build();
+    element.add_pad(&stuck).unwrap();
+    assert!(element.set_state(gst::State::Paused).is_err());
+    // With a model there would be no such secret.
+    assert!(element.request_pad_simple("src_7").is_some());
+    element.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
 fn a_pad_past_the_last_secret_is_refused() {
     let element = element();
     let bus = bus(&element);

@@ -19,6 +19,8 @@ pub struct Cover {
     pub info: VideoInfo,
     pub segment: gst::Segment,
     pub time: gst::Signed<gst::ClockTime>,
+    /// How many came before it since the start.
+    pub number: u64,
     /// How many flushes were before it.
     flushes: u32,
 }
@@ -31,19 +33,27 @@ pub struct Covers {
     format: Option<(gst::Caps, VideoInfo)>,
     /// Whether a frame came since the start or the last flush.
     begun: bool,
+    /// How many came from the pad since the start.
+    taken: u64,
     flushes: u32,
 }
 
 impl Covers {
-    /// Takes the caps of the frames to come.
+    /// Takes the caps of the frames to come; refused ones leave these without.
     pub fn set_caps(&mut self, caps: &gst::CapsRef) -> Result<(), gst::glib::BoolError> {
-        self.format = Some((caps.to_owned(), VideoInfo::from_caps(caps)?));
-        Ok(())
+        let info = VideoInfo::from_caps(caps);
+        self.format = info.as_ref().ok().map(|info| (caps.to_owned(), info.clone()));
+        info.map(drop)
     }
 
     /// Of the frames to come.
     pub fn info(&self) -> Option<&VideoInfo> {
         self.format.as_ref().map(|(_, info)| info)
+    }
+
+    /// The number of the next to come from the pad.
+    pub fn next_number(&self) -> u64 {
+        self.taken
     }
 
     /// Forgets the covers, not their format.
@@ -119,8 +129,9 @@ impl Covers {
             .clone()
             .ok_or_else(|| gst::error_msg!(gst::StreamError::Format, ("the cover has no caps")))?;
         self.begun = true;
-        let segment = pad.segment();
-        Ok(Some(Cover { buffer, caps, info, segment, time, flushes: self.flushes }))
+        let (segment, number) = (pad.segment(), self.taken);
+        self.taken += 1;
+        Ok(Some(Cover { buffer, caps, info, segment, time, number, flushes: self.flushes }))
     }
 }
 

@@ -3,17 +3,18 @@
 
 use gst::EventView;
 use gst::prelude::*;
-use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::SecretPad;
-use super::imp::{CAT, InvMihConceal};
+use super::imp::InvMihConceal;
 
 impl InvMihConceal {
     /// Takes an event of a secret's stream, which ends here: nothing of it is the stego's.
     pub(super) fn secret_event(&self, pad: &SecretPad, event: gst::Event) -> bool {
         match event.view() {
-            EventView::Caps(caps) => taken(pad, &event, pad.imp().set_caps(caps.caps())),
+            EventView::Caps(caps) => {
+                self.taken(pad.upcast_ref(), caps, pad.imp().set_caps(caps.caps()))
+            }
             EventView::FlushStart(_)
             | EventView::FlushStop(_)
             | EventView::StreamStart(_)
@@ -28,53 +29,40 @@ impl InvMihConceal {
     pub(super) fn cover_event(&self, event: gst::Event) -> bool {
         match event.view() {
             EventView::Caps(caps) => {
-                let caps = self.state.lock().unwrap().covers.set_caps(caps.caps());
+                let result = self.state.lock().unwrap().covers.set_caps(caps.caps());
                 self.announce_latency();
-                return taken(&self.cover_pad, &event, caps);
+                return self.taken(self.cover_pad.upcast_ref(), caps, result);
             }
-            EventView::Tag(_) => {
-                self.tags.lock().unwrap().push(event);
+            // Before its caps nothing is known of what is missing.
+            EventView::Gap(_) if self.state.lock().unwrap().covers.info().is_none() => return true,
+            EventView::StreamStart(_) => self.hold_event(event.clone()),
+            EventView::FlushStop(_) => self.state.lock().unwrap().flush(),
+            EventView::Segment(_) | EventView::Gap(_) | EventView::Eos(_) => {}
+            _ if event.is_serialized() => {
+                self.hold_event(event);
                 return true;
             }
-            EventView::StreamStart(_) => self.start_stream(&event),
-            EventView::FlushStop(_) => self.state.lock().unwrap().flush(),
             _ => {}
         }
         self.parent_sink_event(&self.cover_pad, event)
     }
 
-    /// Sends the start of another stream on, with which the tags of the old one end; the base class
-    /// sends that of the first.
-    fn start_stream(&self, start: &gst::Event) {
-        self.tags.lock().unwrap().clear();
-        let src_pad = self.obj().src_pad().clone();
-        if src_pad.sticky_event::<gst::event::StreamStart>(0).is_some() {
-            self.state.lock().unwrap().sent_segment = None;
-            src_pad.push_event(start.clone());
-        }
+    /// Ends the stream with the next call of `aggregate`: what comes to a pad cannot be used.
+    pub(super) fn refuse(&self, pad: &gst::Pad, why: &str) {
+        let text = format!("{}: {why}", pad.name());
+        let fault = gst::error_msg!(gst::StreamError::Format, ("{text}"));
+        self.fault.lock().unwrap().get_or_insert(fault);
     }
 
-    /// Sends the cover's tags on, after its segment.
-    pub(super) fn send_tags(&self) {
-        let tags = std::mem::take(&mut *self.tags.lock().unwrap());
-        for event in tags {
-            self.obj().src_pad().push_event(event);
-        }
+    /// Whether caps were taken; the stream ends if not. That they were refused never reaches the source: the
+    /// base class took the event long ago, and frames of theirs follow.
+    fn taken(
+        &self,
+        pad: &gst::Pad,
+        caps: &gst::event::Caps,
+        result: Result<(), gst::glib::BoolError>,
+    ) -> bool {
+        let refuse = |error| self.refuse(pad, &format!("caps {} ({error})", caps.caps()));
+        result.map_err(refuse).is_ok()
     }
-
-    /// Sends the tags on that came after the last frame.
-    pub(super) fn send_last_tags(&self) {
-        if self.state.lock().unwrap().sent_segment.is_some() {
-            self.send_tags();
-        }
-    }
-}
-
-/// Whether caps were taken; says why not.
-fn taken(
-    pad: &impl IsA<gst::Pad>,
-    event: &gst::Event,
-    caps: Result<(), gst::glib::BoolError>,
-) -> bool {
-    caps.inspect_err(|error| gst::error!(CAT, obj = pad, "{error}: {event:?}")).is_ok()
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The element: pads, properties, and one stego for every cover.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -15,6 +14,7 @@ use super::settings::Settings;
 use super::stego::{State, Step};
 use super::stills::Stills;
 use super::wait::Wait;
+use crate::numbers::PadNumbers;
 use crate::settings::check_number;
 use crate::stats::Stats;
 use crate::video;
@@ -33,12 +33,9 @@ pub struct InvMihConceal {
     pub(super) state: Mutex<State>,
     pub(super) stats: Mutex<Stats>,
     pub(super) wait: Mutex<Wait>,
-    /// Tags of the cover that go out before its next stego, gap or end.
-    pub(super) tags: Mutex<Vec<gst::Event>>,
-    /// A pad that frames came to without a segment.
-    no_segment: Mutex<Option<gst_base::AggregatorPad>>,
-    /// Numbers of the secret pads, also of those that are being added.
-    pub(super) numbers: Mutex<BTreeSet<usize>>,
+    /// What is wrong with the streams that came: it ends the stego's.
+    pub(super) fault: Mutex<Option<gst::ErrorMessage>>,
+    numbers: PadNumbers,
     /// Whether the user was told that caps were refused.
     refused: AtomicBool,
 }
@@ -57,9 +54,8 @@ impl ObjectSubclass for InvMihConceal {
             state: Mutex::default(),
             stats: Mutex::default(),
             wait: Mutex::default(),
-            tags: Mutex::default(),
-            no_segment: Mutex::default(),
-            numbers: Mutex::default(),
+            fault: Mutex::default(),
+            numbers: PadNumbers::new("secret"),
             refused: AtomicBool::default(),
         }
     }
@@ -109,10 +105,10 @@ impl ObjectImpl for InvMihConceal {
         self.obj().add_pad(&self.cover_pad).expect("the first pad of its name");
         self.wait_anew_when_unlinked(self.cover_pad.upcast_ref());
         let weak = self.downgrade();
-        // The base class sends the segment with a frame, and tags may not come before it.
+        // The base class sends the segment with a frame, and events may not come before it.
         self.obj().src_pad().add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             if let Some(imp) = weak.upgrade() {
-                imp.send_tags();
+                imp.send_events();
             }
             gst::PadProbeReturn::Ok
         });
@@ -160,9 +156,22 @@ impl ElementImpl for InvMihConceal {
         TEMPLATES.as_ref()
     }
 
+    /// EOS ends the cover: the base class would send it on ahead of covers that are held.
+    fn send_event(&self, event: gst::Event) -> bool {
+        if event.type_() != gst::EventType::Eos {
+            return self.parent_send_event(event);
+        }
+        let cover_pad = self.cover_pad.clone();
+        // Its source may hold the pad until secrets come.
+        self.obj().call_async(move |_| {
+            cover_pad.send_event(event);
+        });
+        true
+    }
+
     fn release_pad(&self, pad: &gst::Pad) {
         self.parent_release_pad(pad);
-        self.give_number_back(pad);
+        self.numbers.give_back(pad);
         self.state.lock().unwrap().forget_mosaic();
         self.wait_anew();
     }
@@ -199,8 +208,7 @@ impl AggregatorImpl for InvMihConceal {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         self.stop_waiting();
-        self.tags.lock().unwrap().clear();
-        self.no_segment.lock().unwrap().take();
+        self.fault.lock().unwrap().take();
         *self.state.lock().unwrap() = State::default();
         self.secret_pads().iter().for_each(|pad| pad.imp().reset());
         Ok(())
@@ -221,8 +229,8 @@ impl AggregatorImpl for InvMihConceal {
         name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst_base::AggregatorPad> {
-        let asked = name.and_then(|name| name.strip_prefix("secret_")?.parse().ok());
-        let number = self.reserved_number(asked)?;
+        let check = |number| self.state.lock().unwrap().check_new_pad(number);
+        let number = self.numbers.reserve(self, name, check)?;
         let pad = gst::PadBuilder::<super::SecretPad>::from_template(template)
             .name(format!("secret_{number}"))
             .build();
@@ -325,15 +333,14 @@ impl AggregatorImpl for InvMihConceal {
     fn clip(&self, pad: &gst_base::AggregatorPad, buffer: gst::Buffer) -> Option<gst::Buffer> {
         // Later it may have none because it was flushed.
         if pad.segment().format() == gst::Format::Undefined {
-            *self.no_segment.lock().unwrap() = Some(pad.clone());
+            self.refuse(pad.upcast_ref(), "frames come without a segment before them");
         }
         Some(buffer)
     }
 
     fn aggregate(&self, mut late: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if let Some(pad) = self.no_segment.lock().unwrap().take() {
-            let text = format!("{}: frames come without a segment before them", pad.name());
-            return Err(self.failed(gst::error_msg!(gst::StreamError::Format, ("{text}"))));
+        if let Some(fault) = self.fault.lock().unwrap().take() {
+            return Err(self.failed(fault));
         }
         self.wait.lock().unwrap().live = self.obj().latency().is_some();
         // Until there is no more to do: the base class may wait for frames on all pads.
@@ -352,7 +359,7 @@ impl AggregatorImpl for InvMihConceal {
                 Step::Wait => return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
                 Step::End => {
                     self.stop_waiting_until_cover_comes();
-                    self.send_last_tags();
+                    self.send_last_events();
                     return Err(gst::FlowError::Eos);
                 }
                 Step::GiveUp => return Err(gst::FlowError::Error),

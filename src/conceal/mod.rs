@@ -30,11 +30,12 @@
 //! Live, a cover waits for its secrets no longer than the latency, once each has had a frame: then
 //! their last frames serve. The element's own latency is the cover's frame duration times `batch-size`
 //! and the longest pass of the network so far, rounded up to a power of two of milliseconds; the first
-//! pass does not count. It is announced anew as it grows. No stego is dropped for being late, and QoS
+//! pass of a size does not count. At a variable frame rate it is two such passes. It is announced anew
+//! as it grows. No stego is dropped for being late, and QoS
 //! events go no further upstream.
 //!
-//! With a `batch-size`, other events of the cover's stream than caps, segments, gaps and its end may
-//! overtake the covers of a batch.
+//! Events of the cover's stream leave in their order with the stegos, those before the first one after
+//! its segment. EOS sent to the element ends the cover: stegos that are due come before it.
 //!
 //! A flushing seek, in time only, goes to every source that can seek. A secret whose source cannot but
 //! has ended keeps its last frame, as one does that has nothing at the new position. While such a
@@ -49,8 +50,8 @@ use gst::prelude::*;
 
 mod covers;
 mod events;
+mod held_events;
 mod imp;
-mod numbers;
 mod output;
 mod pad;
 mod settings;

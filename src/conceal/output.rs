@@ -44,13 +44,15 @@ impl InvMihConceal {
     }
 
     /// Announces how long after a cover its stego may come: while a pass runs, as many covers as one
-    /// takes may come and wait for the next. Meanwhile the secrets of the cover's time may come too.
+    /// takes may come and wait for the next, or at a variable frame rate any one. Meanwhile the secrets of
+    /// the cover's time may come too.
     pub(super) fn announce_latency(&self) {
         let latency = {
             let state = self.state.lock().unwrap();
             let frame = state.covers.info().and_then(|info| frame_duration(info.fps()));
-            let frames = frame.unwrap_or_default().saturating_mul(state.batch_size as u64);
-            frames.saturating_add(state.pass.announced())
+            let pass = state.pass.announced();
+            let wait = frame.map(|frame| frame.saturating_mul(state.batch_size as u64));
+            wait.unwrap_or(pass).saturating_add(pass)
         };
         self.obj().set_latency(latency, latency);
     }
@@ -60,12 +62,14 @@ impl InvMihConceal {
         if !self.state.lock().unwrap().covers.is_current(&stego) {
             return Ok(gst::FlowSuccess::Ok);
         }
+        self.send_starts(stego.number);
         self.send_format(&stego);
         self.finish_buffer(stego.buffer)
     }
 
-    /// Sends a gap on, after its segment if that is new, and the cover's tags.
+    /// Sends a gap on, after its segment if that is new, and the events before it.
     pub(super) fn send_gap(&self, gap: &Cover) {
+        self.send_starts(gap.number);
         let new_segment = self.send_format(gap);
         let src_pad = self.obj().src_pad().clone();
         let seqnum = self.cover_pad.sticky_event::<gst::event::Segment>(0);
@@ -74,7 +78,7 @@ impl InvMihConceal {
             let segment = gst::event::Segment::builder(&gap.segment).seqnum_if_some(seqnum);
             src_pad.push_event(segment.build());
         }
-        self.send_tags();
+        self.send_events();
         if let Some(start) = gap.buffer.pts() {
             let event = gst::event::Gap::builder(start).duration(gap.buffer.duration());
             src_pad.push_event(event.seqnum_if_some(seqnum).build());

@@ -60,10 +60,11 @@ impl SecretPad {
         self.obj().name().strip_prefix("secret_")?.parse().ok()
     }
 
-    /// Takes the caps of the frames to come.
+    /// Takes the caps of the frames to come; refused ones leave these without.
     pub fn set_caps(&self, caps: &gst::CapsRef) -> Result<(), glib::BoolError> {
-        self.state.lock().unwrap().info = Some(VideoInfo::from_caps(caps)?);
-        Ok(())
+        let info = VideoInfo::from_caps(caps);
+        self.state.lock().unwrap().info = info.as_ref().ok().cloned();
+        info.map(drop)
     }
 
     /// Forgets all frames.

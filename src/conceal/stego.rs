@@ -9,10 +9,12 @@ use gst_base::prelude::*;
 use gst_video::VideoInfo;
 
 use super::covers::{Cover, Covers, is_gap};
+use super::held_events::HeldEvents;
 use super::imp::InvMihConceal;
 use super::stills::Stills;
 use crate::latency::{Pass, PassTime};
 use crate::network::{Frame, Model, Mosaic, Scrambler};
+use crate::settings::check_number;
 use crate::video;
 
 /// What belongs to one run, from READY to READY.
@@ -23,6 +25,8 @@ pub struct State {
     pub secrets: usize,
     pub scrambler: Option<Arc<Scrambler>>,
     pub covers: Covers,
+    /// Of the cover's stream.
+    pub events: HeldEvents,
     pub stills: Option<Arc<Stills>>,
     /// Of the current secrets.
     pub mosaic: Option<Mosaic>,
@@ -66,6 +70,20 @@ impl State {
         })
     }
 
+    /// Whether `secret_number` may be added now.
+    pub fn check_new_pad(&self, number: usize) -> Result<(), gst::ErrorMessage> {
+        if self.stills.is_some() {
+            return Err(gst::error_msg!(
+                gst::LibraryError::Settings,
+                ("secret_{number} comes too late: the secrets of secret-location are in use")
+            ));
+        }
+        match &self.model {
+            Some(_) => check_number("secret", number, self.secrets),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a cover may go through the network together with those of the batch.
     fn fits_batch(&self, cover: &Cover) -> bool {
         let size = |info: &VideoInfo| (info.width(), info.height());
@@ -76,6 +94,7 @@ impl State {
     /// Forgets the covers.
     pub fn flush(&mut self) {
         self.covers.flush();
+        self.events.flush();
         self.batch.clear();
         self.sent_segment = None;
     }

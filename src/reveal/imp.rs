@@ -14,6 +14,7 @@ use gst_video::VideoInfo;
 use super::output::{Output, share};
 use super::session::{Pictures, Session, secret_of};
 use crate::latency::{Pass, PassTime, frame_duration};
+use crate::numbers::PadNumbers;
 use crate::settings::{ModelSettings, check_number};
 use crate::stats::Stats;
 use crate::video;
@@ -45,7 +46,7 @@ pub(super) struct State {
 impl State {
     /// `src`, the first to be added, comes last: where it gives all secrets one after the other, what
     /// takes them may block before it has them all, until the other pads have had theirs.
-    fn add_pad(&mut self, pad: &gst::Pad) {
+    pub(super) fn add_pad(&mut self, pad: &gst::Pad) {
         self.pads.insert(self.pads.len().saturating_sub(1), pad.clone());
         self.flows.add_pad(pad);
     }
@@ -71,6 +72,7 @@ pub struct InvMihReveal {
     settings: Mutex<Settings>,
     pub(super) state: Mutex<State>,
     stats: Mutex<Stats>,
+    numbers: PadNumbers,
     /// Whether the user was told that caps were refused.
     pub(super) refused: AtomicBool,
 }
@@ -105,6 +107,7 @@ impl ObjectSubclass for InvMihReveal {
             settings: Mutex::default(),
             state: Mutex::default(),
             stats: Mutex::default(),
+            numbers: PadNumbers::new("src"),
             refused: AtomicBool::default(),
         }
     }
@@ -185,26 +188,18 @@ impl ElementImpl for InvMihReveal {
         name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        let taken: Vec<_> = self.obj().src_pads().iter().filter_map(secret_of).collect();
-        let asked = name.and_then(|name| name.strip_prefix("src_")?.parse().ok());
-        let number = asked.or_else(|| (0..).find(|number| !taken.contains(number)))?;
-        let session = self.state.lock().unwrap().session.clone();
-        if let Some(session) = session
-            && let Err(error) = check_number("src", number, session.grid.secrets())
-        {
-            self.post_error_message(error);
+        let number = self.numbers.reserve(self, name, |number| {
+            match &self.state.lock().unwrap().session {
+                Some(session) => check_number("src", number, session.grid.secrets()),
+                None => Ok(()),
+            }
+        })?;
+        let pad = Self::src_pad_builder(template).name(format!("src_{number}")).build();
+        if let Err(error) = self.add_src_pad(&pad) {
+            gst::error!(CAT, obj = pad, "{error}");
+            self.numbers.give_back(&pad);
             return None;
         }
-        let pad = Self::src_pad_builder(template).name(format!("src_{number}")).build();
-        pad.set_active(true).ok()?;
-        self.sink_pad.sticky_events_foreach(|event| {
-            if let Ok(event) = self.event_for(&pad, event) {
-                let _ = pad.store_sticky_event(&event);
-            }
-            std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
-        });
-        self.obj().add_pad(&pad).ok()?;
-        self.state.lock().unwrap().add_pad(&pad);
         Some(pad)
     }
 
@@ -212,6 +207,7 @@ impl ElementImpl for InvMihReveal {
         self.state.lock().unwrap().remove_pad(pad);
         let _ = pad.set_active(false);
         let _ = self.obj().remove_pad(pad);
+        self.numbers.give_back(pad);
     }
 
     fn change_state(
@@ -224,15 +220,12 @@ impl ElementImpl for InvMihReveal {
                 gst::StateChangeError
             })?;
         }
-        let success = self.parent_change_state(transition)?;
-        if transition == gst::StateChange::PausedToReady {
-            let mut state = self.state.lock().unwrap();
-            state.session = None;
-            state.stego = None;
-            state.pass = PassTime::default();
-            state.flows.reset();
+        let changed = self.parent_change_state(transition);
+        let failed = transition == gst::StateChange::ReadyToPaused && changed.is_err();
+        if failed || transition == gst::StateChange::PausedToReady {
+            self.stop();
         }
-        Ok(success)
+        changed
     }
 }
 
@@ -261,6 +254,14 @@ impl InvMihReveal {
         *self.stats.lock().unwrap() = Stats::default();
         self.state.lock().unwrap().session = Some(Session { model, grid, scrambler, output });
         Ok(())
+    }
+
+    fn stop(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.session = None;
+        state.stego = None;
+        state.pass = PassTime::default();
+        state.flows.reset();
     }
 
     fn sink_event(&self, sink: &gst::Pad, event: gst::Event) -> bool {
@@ -374,21 +375,6 @@ impl InvMihReveal {
             pad.push(buffer)?;
         }
         Ok(gst::FlowSuccess::Ok)
-    }
-
-    /// Gives a pad the caps and the segment that came while it was being added.
-    fn catch_up(&self, pad: &gst::Pad, caps: &gst::Caps) {
-        if pad.current_caps().as_ref() != Some(caps) {
-            pad.push_event(gst::event::Caps::new(caps));
-        }
-        let of = |pad: &gst::Pad| pad.sticky_event::<gst::event::Segment>(0);
-        let segment = of(&self.sink_pad);
-        let own = of(pad);
-        if let Some(segment) = segment
-            && own.is_none_or(|own| own.segment() != segment.segment())
-        {
-            pad.push_event(segment);
-        }
     }
 
     /// Whether stegos come from the last to the first.

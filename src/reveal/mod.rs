@@ -25,6 +25,7 @@ use gst::prelude::*;
 mod imp;
 mod negotiation;
 mod output;
+mod pads;
 mod session;
 
 glib::wrapper! {

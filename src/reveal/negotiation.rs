@@ -6,6 +6,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::imp::{CAT, InvMihReveal};
+use super::output::secret_caps;
 use super::session::secret_of;
 use crate::video;
 
@@ -72,7 +73,7 @@ impl InvMihReveal {
         let session = self.state.lock().unwrap().session.clone();
         match session {
             Some(session) if secret_of(pad).is_none() => session.output.caps(stego, session.grid),
-            _ => Ok(stego.to_owned()),
+            _ => Ok(secret_caps(stego)),
         }
     }
 

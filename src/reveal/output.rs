@@ -38,7 +38,7 @@ impl Output {
         let info = VideoInfo::from_caps(stego).map_err(|error| {
             gst::error_msg!(gst::CoreError::Negotiation, ("caps of the stego ({stego}): {error}"))
         })?;
-        let mut caps = stego.to_owned();
+        let mut caps = secret_caps(stego);
         let fields = caps.make_mut();
         let set = match self {
             Self::Sequence => ["framerate", "max-framerate"].into_iter().try_for_each(|name| {
@@ -69,6 +69,18 @@ impl Output {
             )
         })
     }
+}
+
+/// The caps of a secret alone: it is one whole picture, however fields or views lie in the stego.
+pub fn secret_caps(stego: &gst::CapsRef) -> gst::Caps {
+    let mut caps = stego.to_owned();
+    for fields in caps.make_mut().iter_mut() {
+        if fields.has_field("interlace-mode") {
+            fields.set("interlace-mode", "progressive");
+        }
+        fields.remove_fields(["field-order", "views", "multiview-mode", "multiview-flags"]);
+    }
+    caps
 }
 
 /// N times a frame rate, unless it is too large for caps; 0 stays a variable one.
@@ -150,6 +162,23 @@ mod tests {
         assert_eq!((montage.width(), montage.height()), (10, 9));
         assert_eq!(montage.fps(), gst::Fraction::new(30000, 1001));
         assert_eq!(info(Output::Preview), VideoInfo::from_caps(&stego).unwrap());
+    }
+
+    #[test]
+    fn secrets_are_progressive_and_of_one_view() {
+        gst::init().unwrap();
+        let caps = |more: &str| {
+            let caps = format!("video/x-raw,format=RGB,width=5,height=3,framerate=5/1{more}");
+            caps.parse::<gst::Caps>().unwrap()
+        };
+        let stego = caps(
+            ",interlace-mode=interleaved,field-order=top-field-first,views=2,\
+             multiview-mode=separated,multiview-flags=0",
+        );
+        let progressive = caps(",interlace-mode=progressive");
+        assert_eq!(secret_caps(&stego), progressive);
+        assert_eq!(Output::Preview.caps(&stego, grid()).unwrap(), progressive);
+        assert_eq!(secret_caps(&caps("")), caps(""));
     }
 
     #[test]

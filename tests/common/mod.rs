@@ -138,8 +138,13 @@ pub fn bus(element: &gst::Element) -> gst::Bus {
 
 /// The text of the next error on an element's bus.
 pub fn error_text(bus: &gst::Bus) -> String {
+    error(bus).to_string()
+}
+
+/// The next error on an element's bus.
+pub fn error(bus: &gst::Bus) -> gst::glib::Error {
     match message(bus, gst::MessageType::Error).view() {
-        gst::MessageView::Error(error) => error.error().to_string(),
+        gst::MessageView::Error(error) => error.error(),
         _ => unreachable!("only errors were asked for"),
     }
 }
