@@ -2,21 +2,27 @@
 //! The numbers of request pads: which are free, and which may be added.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+/// u of the pad `NAME_u`, none of any other.
+pub fn number_of(name: &str, pad: &str) -> Option<usize> {
+    pad.strip_prefix(name)?.strip_prefix('_')?.parse().ok()
+}
+
 /// The numbers of an element's pads `NAME_0`, `NAME_1` and so on, also of those that are being added.
 pub struct PadNumbers {
     name: &'static str,
+    category: &'static LazyLock<gst::DebugCategory>,
     taken: Mutex<BTreeSet<usize>>,
 }
 
 impl PadNumbers {
-    /// For pads of a name.
-    pub fn new(name: &'static str) -> Self {
-        Self { name, taken: Mutex::default() }
+    /// For pads of a name, of an element that logs in a category.
+    pub fn new(name: &'static str, category: &'static LazyLock<gst::DebugCategory>) -> Self {
+        Self { name, category, taken: Mutex::default() }
     }
 
     /// The number of a pad that may be added now, that of the name asked for or the first that is free,
@@ -28,11 +34,11 @@ impl PadNumbers {
         check: impl FnOnce(usize) -> Result<(), gst::ErrorMessage>,
     ) -> Option<usize> {
         let mut taken = self.taken.lock().unwrap();
-        let asked = asked.and_then(|name| self.number(name));
+        let asked = asked.and_then(|pad| number_of(self.name, pad));
         let number = asked.or_else(|| (0..).find(|number| !taken.contains(number)))?;
         if taken.contains(&number) {
-            let name = self.name;
-            gst::warning!(gst::CAT_RUST, imp = element, "there is a pad {name}_{number} already");
+            let Self { name, category, .. } = self;
+            gst::warning!(category, imp = element, "there is a pad {name}_{number} already");
             return None;
         }
         if let Err(error) = check(number) {
@@ -46,13 +52,8 @@ impl PadNumbers {
 
     /// Frees the number of a pad that was released.
     pub fn give_back(&self, pad: &gst::Pad) {
-        if let Some(number) = self.number(&pad.name()) {
+        if let Some(number) = number_of(self.name, &pad.name()) {
             self.taken.lock().unwrap().remove(&number);
         }
-    }
-
-    /// u of `NAME_u`.
-    fn number(&self, name: &str) -> Option<usize> {
-        name.strip_prefix(self.name)?.strip_prefix('_')?.parse().ok()
     }
 }

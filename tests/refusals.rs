@@ -163,20 +163,7 @@ fn caps_of_a_secret_that_cannot_be_read_end_the_stream() {
 
 #[test]
 fn no_two_secret_pads_have_one_number() {
-    let element = element();
-    let template = element.pad_template("secret_%u").unwrap();
-    let request = |name| element.request_pad(&template, name, None);
-    let third = request(Some("secret_3")).unwrap();
-    assert!(request(Some("secret_03")).is_none());
-    let others: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..12).map(|_| scope.spawn(|| request(None).unwrap())).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap().name()).collect()
-    });
-    let distinct: std::collections::BTreeSet<_> = others.iter().collect();
-    assert_eq!(distinct.len(), 12, "{others:?}");
-    assert!(!others.contains(&third.name()));
-    element.release_request_pad(&third);
-    assert_eq!(request(Some("secret_03")).unwrap().name(), "secret_3");
+    common::no_two_pads_have_one_number(&element(), "secret", 3);
 }
 
 /// A folder with copies of the weights for four secrets.

@@ -49,19 +49,7 @@ fn pads_have_the_names_asked_for() {
 
 #[test]
 fn no_two_pads_have_one_number() {
-    let element = element();
-    let template = element.pad_template("src_%u").unwrap();
-    let request = |name| element.request_pad(&template, name, None);
-    let second = request(Some("src_1")).unwrap();
-    assert!(request(Some("src_01")).is_none());
-    let others: std::collections::BTreeSet<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..12).map(|_| scope.spawn(|| request(None).unwrap())).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap().name()).collect()
-    });
-    assert_eq!(others.len(), 12);
-    assert!(!others.contains(&second.name()));
-    element.release_request_pad(&second);
-    assert_eq!(request(Some("src_01")).unwrap().name(), "src_1");
+    common::no_two_pads_have_one_number(&element(), "src", 1);
 }
 
 #[test]

@@ -26,17 +26,23 @@ impl HeldEvents {
 
     /// Takes those that are due.
     fn take(&mut self) -> Vec<gst::Event> {
-        let due = self.queue.partition_point(|(number, _)| *number <= self.due);
-        self.queue.drain(..due).map(|(_, event)| event).collect()
+        self.take_first(self.due_count())
     }
 
     /// Takes those that are due up to the last start of a stream.
     fn take_starts(&mut self) -> Vec<gst::Event> {
-        let due = self.queue.partition_point(|(number, _)| *number <= self.due);
         let is_start =
             |(_, event): &(u64, gst::Event)| event.type_() == gst::EventType::StreamStart;
-        let starts = self.queue.range(..due).rposition(is_start).map_or(0, |last| last + 1);
-        self.queue.drain(..starts).map(|(_, event)| event).collect()
+        let last = self.queue.range(..self.due_count()).rposition(is_start);
+        self.take_first(last.map_or(0, |last| last + 1))
+    }
+
+    fn due_count(&self) -> usize {
+        self.queue.partition_point(|(number, _)| *number <= self.due)
+    }
+
+    fn take_first(&mut self, count: usize) -> Vec<gst::Event> {
+        self.queue.drain(..count).map(|(_, event)| event).collect()
     }
 }
 

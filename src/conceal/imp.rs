@@ -55,7 +55,7 @@ impl ObjectSubclass for InvMihConceal {
             stats: Mutex::default(),
             wait: Mutex::default(),
             fault: Mutex::default(),
-            numbers: PadNumbers::new("secret"),
+            numbers: PadNumbers::new("secret", &CAT),
             refused: AtomicBool::default(),
         }
     }

@@ -12,6 +12,7 @@ use gst_video::{VideoConverter, VideoFormat, VideoFrameRef, VideoInfo};
 
 use super::covers;
 use crate::network::Frame;
+use crate::numbers::number_of;
 use crate::video;
 
 /// With fewer lines the two fields of an interlaced frame may take scaling filters of different
@@ -57,7 +58,7 @@ impl AggregatorPadImpl for SecretPad {
 impl SecretPad {
     /// u of `secret_u`.
     pub fn number(&self) -> Option<usize> {
-        self.obj().name().strip_prefix("secret_")?.parse().ok()
+        number_of("secret", &self.obj().name())
     }
 
     /// Takes the caps of the frames to come; refused ones leave these without.

@@ -107,7 +107,7 @@ impl ObjectSubclass for InvMihReveal {
             settings: Mutex::default(),
             state: Mutex::default(),
             stats: Mutex::default(),
-            numbers: PadNumbers::new("src"),
+            numbers: PadNumbers::new("src", &CAT),
             refused: AtomicBool::default(),
         }
     }

@@ -9,6 +9,7 @@ use gst_video::VideoInfo;
 
 use super::output::{Output, montage};
 use crate::network::{Frame, Grid, Model, Scrambler};
+use crate::numbers::number_of;
 use crate::video;
 
 /// What does not change from READY to READY.
@@ -62,5 +63,5 @@ impl Session {
 
 /// u of `src_u`, none of `src`.
 pub fn secret_of(pad: &gst::Pad) -> Option<usize> {
-    pad.name().strip_prefix("src_")?.parse().ok()
+    number_of("src", &pad.name())
 }

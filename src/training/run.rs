@@ -16,6 +16,7 @@ use super::preset::Preset;
 use super::schedule::{Budget, Shape};
 use super::validation::Score;
 use crate::network::Grid;
+use crate::network::weights::Module;
 
 /// Which modules a run trains (paper, section 3.1: each alone, then jointly).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +103,18 @@ impl Config {
             seed: 1,
             out: out.into(),
         }
+    }
+
+    /// The hiding module that the stage trains.
+    pub(super) fn hiding(&self) -> Option<Module> {
+        let own = self.grids.first().copied().filter(|_| self.own_hiding);
+        (self.stage != Stage::Rescaling).then_some(Module::Hiding(own))
+    }
+
+    /// What the stage trains or makes tiles with.
+    pub fn modules(&self) -> Vec<Module> {
+        let rescaling = self.grids.iter().map(|&grid| Module::Rescaling(grid));
+        self.hiding().into_iter().chain(rescaling).collect()
     }
 
     /// Fails for grids that cannot be trained with this patch, and for a hiding module of its own for

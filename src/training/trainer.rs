@@ -22,7 +22,6 @@ use super::run::{Config, Event, Stage};
 use super::schedule::Schedule;
 use super::state::{Standing, State};
 use super::validation::{Score, Validation};
-use crate::network::weights::Module;
 use crate::network::{Grid, caught};
 
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
@@ -313,10 +312,8 @@ impl<'a> Trainer<'a> {
 
 /// The modules that a stage needs, going on from the weights in some folders.
 fn modules(config: &Config, resume: &[PathBuf]) -> Result<Modules, Error> {
-    let own = config.grids.first().copied().filter(|_| config.own_hiding);
-    let hiding = (config.stage != Stage::Rescaling).then_some(Module::Hiding(own));
     let rescaled: &[Grid] = if config.stage == Stage::Hiding { &[] } else { &config.grids };
-    let mut modules = Modules::new(hiding, rescaled, config.blocks, config.device);
+    let mut modules = Modules::new(config.hiding(), rescaled, config.blocks, config.device);
     modules.resume(resume)?;
     if config.stage == Stage::Hiding {
         modules.add_frozen(&config.grids, resume)?;

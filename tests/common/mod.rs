@@ -129,6 +129,25 @@ pub fn read(buffer: &gst::BufferRef, info: &VideoInfo) -> Frame {
     Frame::new(width, height, pixels).unwrap()
 }
 
+/// Asserts that an element's request pads `NAME_u` have numbers of their own, also those that are asked for at
+/// once; the pad of one number is asked for by name.
+pub fn no_two_pads_have_one_number(element: &gst::Element, name: &str, number: usize) {
+    let template = element.pad_template(&format!("{name}_%u")).unwrap();
+    let request = |name: Option<&str>| element.request_pad(&template, name, None);
+    let (own, same) = (format!("{name}_{number}"), format!("{name}_0{number}"));
+    let first = request(Some(&own)).unwrap();
+    assert!(request(Some(&same)).is_none());
+    let others: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..12).map(|_| scope.spawn(|| request(None).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap().name()).collect()
+    });
+    let distinct: std::collections::BTreeSet<_> = others.iter().collect();
+    assert_eq!(distinct.len(), 12, "{others:?}");
+    assert!(!others.contains(&first.name()));
+    element.release_request_pad(&first);
+    assert_eq!(request(Some(&same)).unwrap().name(), own);
+}
+
 /// A bus that takes an element's messages.
 pub fn bus(element: &gst::Element) -> gst::Bus {
     let bus = gst::Bus::new();

@@ -49,7 +49,12 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "MODELS", conflicts_with_all = ["models", "passphrase", "report"])]
     bicubic: Option<PathBuf>,
     /// Gradient steps by which each stego is fitted to its cover and secrets.
-    #[arg(long, default_value_t = 0, conflicts_with = "bicubic", value_parser = clap::value_parser!(u32).range(..=i64::from(MOST_STEPS)))]
+    #[arg(
+        long,
+        default_value_t = 0,
+        conflicts_with = "bicubic",
+        value_parser = clap::value_parser!(u32).range(..=i64::from(MOST_STEPS))
+    )]
     refine: u32,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
@@ -75,13 +80,10 @@ pub fn evaluate(mut args: EvaluateArgs) -> Result<(), Error> {
     let mut measured = Vec::new();
     let result = measure_sets(&args, device, &sets, report.as_ref(), &mut measured);
     // What was measured before something failed is not lost.
-    let written = match report.filter(|_| !measured.is_empty()) {
-        Some(report) => {
-            let command = command(args.passphrase.as_deref());
-            report.write(&command, &measured, result.as_ref().err())
-        }
-        None => Ok(()),
-    };
+    let written = report.filter(|_| !measured.is_empty()).map_or(Ok(()), |report| {
+        let command = command(args.passphrase.as_deref());
+        report.write(&command, &measured, result.as_ref().err())
+    });
     result.and(written)
 }
 

@@ -11,7 +11,7 @@ use clap::builder::RangedI64ValueParser;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
-use gstinvmih::network::weights::{MOST_BLOCKS, Module};
+use gstinvmih::network::weights::MOST_BLOCKS;
 use gstinvmih::network::{Device, Grid, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::dataset::Photographs;
@@ -151,7 +151,9 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
     let stopped = stop_when_asked();
     let mut state = unfinished(&args, device)?;
     if let Some(from) = &args.resume {
-        bring(from, &args.out, &modules(&args))?;
+        for (stage, share) in stages(&args) {
+            bring(from, &args.out, &config(&args, device, stage, share).modules())?;
+        }
     }
     let first = state.as_ref().map(State::stage);
     for (stage, share) in
@@ -244,14 +246,6 @@ fn stages(args: &TrainArgs) -> Vec<(Stage, f64)> {
         Some(stage) => vec![(stage.into(), 1.0)],
         None => Preset::STAGES.to_vec(),
     }
-}
-
-/// What the run trains or makes tiles with.
-fn modules(args: &TrainArgs) -> Vec<Module> {
-    let own = args.grid.first().copied().filter(|_| args.own_hiding);
-    let hiding = stages(args).iter().any(|(stage, _)| *stage != Stage::Rescaling);
-    let rescaling = args.grid.iter().map(|&grid| Module::Rescaling(grid));
-    hiding.then_some(Module::Hiding(own)).into_iter().chain(rescaling).collect()
 }
 
 fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config {
