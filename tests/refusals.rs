@@ -144,6 +144,28 @@ fn caps_of_the_cover_that_cannot_be_read_end_the_stream() {
 }
 
 #[test]
+fn covers_before_a_fault_still_become_stegos() {
+    let element = element();
+    element.set_property("batch-size", 8u32);
+    let mut conceal = Conceal::of(element, &format(), &format());
+    let bus = bus(&conceal.element);
+    for harness in conceal.secrets.iter_mut().chain([&mut conceal.cover]) {
+        harness.set_live(false);
+    }
+    conceal.push_stills(&secrets(SIZE, 10), &format());
+    let cover = |start| buffer(&picture(SIZE.0, SIZE.1, 1), &format(), start);
+    for start in [0, 40] {
+        conceal.cover.push(cover(start)).unwrap();
+    }
+    conceal.cover.push_event(unreadable());
+    conceal.cover.push(cover(80)).unwrap();
+    let text = error_text(&bus);
+    assert!(text.starts_with("sink: caps "), "{text}");
+    let stegos = std::iter::from_fn(|| conceal.cover.try_pull());
+    assert_eq!(stegos.count(), 2);
+}
+
+#[test]
 fn caps_of_a_secret_that_cannot_be_read_end_the_stream() {
     let mut conceal = Conceal::new(&format(), &format());
     let bus = bus(&conceal.element);

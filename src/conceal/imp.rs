@@ -340,7 +340,7 @@ impl AggregatorImpl for InvMihConceal {
 
     fn aggregate(&self, mut late: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
         if let Some(fault) = self.fault.lock().unwrap().take() {
-            return Err(self.failed(fault));
+            return Err(self.failed_after_batch(fault));
         }
         self.wait.lock().unwrap().live = self.obj().latency().is_some();
         // Until there is no more to do: the base class may wait for frames on all pads.
@@ -349,12 +349,8 @@ impl AggregatorImpl for InvMihConceal {
             if self.obj().src_pad().pad_flags().contains(gst::PadFlags::FLUSHING) {
                 return Err(gst::FlowError::Flushing);
             }
-            match self.next_step(late).map_err(|error| self.failed(error))? {
-                Step::Conceal(batch) => {
-                    for stego in self.conceal(batch).map_err(|error| self.failed(error))? {
-                        self.send(stego)?;
-                    }
-                }
+            match self.next_step(late).map_err(|error| self.failed_after_batch(error))? {
+                Step::Conceal(batch) => self.send_stegos(batch)?,
                 Step::Gap(gap) => self.send_gap(&gap),
                 Step::Wait => return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
                 Step::End => {
@@ -384,11 +380,5 @@ impl InvMihConceal {
         let mut query = gst::query::Allocation::new(caps.as_ref(), false);
         self.obj().src_pad().peer_query(&mut query)
             && query.find_allocation_meta::<gst_video::VideoMeta>().is_some()
-    }
-
-    /// Ends the stream with a message on the bus.
-    fn failed(&self, error: gst::ErrorMessage) -> gst::FlowError {
-        self.post_error_message(error);
-        gst::FlowError::Error
     }
 }

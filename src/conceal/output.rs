@@ -9,6 +9,7 @@ use gst_base::subclass::prelude::*;
 
 use super::covers::Cover;
 use super::imp::InvMihConceal;
+use super::stego::Paired;
 use crate::latency::{Pass, frame_duration};
 use crate::stats::nanoseconds;
 
@@ -65,6 +66,29 @@ impl InvMihConceal {
         self.send_starts(stego.number);
         self.send_format(&stego);
         self.finish_buffer(stego.buffer)
+    }
+
+    /// Conceals a batch and sends its stegos on.
+    pub(super) fn send_stegos(&self, batch: Vec<Paired>) -> Result<(), gst::FlowError> {
+        let stegos = self.conceal(batch).map_err(|error| self.failed(error))?;
+        stegos.into_iter().try_for_each(|stego| self.send(stego).map(drop))
+    }
+
+    /// Ends the stream with a message on the bus, after the stegos of the covers before the fault.
+    pub(super) fn failed_after_batch(&self, error: gst::ErrorMessage) -> gst::FlowError {
+        let batch = self.take_batch();
+        if !batch.is_empty()
+            && let Err(flow) = self.send_stegos(batch)
+        {
+            return flow;
+        }
+        self.failed(error)
+    }
+
+    /// Ends the stream with a message on the bus.
+    fn failed(&self, error: gst::ErrorMessage) -> gst::FlowError {
+        self.post_error_message(error);
+        gst::FlowError::Error
     }
 
     /// Sends a gap on, after its segment if that is new, and the events before it.

@@ -145,7 +145,7 @@ impl InvMihConceal {
         }
     }
 
-    fn take_batch(&self) -> Vec<Paired> {
+    pub(super) fn take_batch(&self) -> Vec<Paired> {
         std::mem::take(&mut self.state.lock().unwrap().batch)
     }
 

@@ -23,9 +23,10 @@ impl Times {
         Ok(Self(times))
     }
 
-    /// The middle one.
+    /// The middle one, of an even number the mean of the two in the middle.
     pub fn median(&self) -> f64 {
-        self.0[self.0.len() / 2]
+        let (last, middle) = (self.0.len() - 1, self.0.len() / 2);
+        (self.0[middle] + self.0[last - middle]) / 2.0
     }
 
     /// The shortest.
@@ -64,4 +65,15 @@ pub fn peak_memory() -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kib / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(Times(vec![1.0, 2.0, 9.0]).median(), 2.0);
+        assert_eq!(Times(vec![1.0, 2.0, 4.0, 9.0]).median(), 3.0);
+    }
 }

@@ -144,6 +144,9 @@ pub enum Error {
         "'{0}' already holds weights: go on from them with --resume '{0}', or choose another folder"
     )]
     Occupied(PathBuf),
+    /// A folder that another run trains in.
+    #[error("another run is training in '{0}': wait for its end, or choose another --out")]
+    Busy(PathBuf),
     /// Training that does not recover.
     #[error("training went back to its last good state {0} times: lower --rate")]
     Diverged(usize),

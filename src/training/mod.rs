@@ -11,6 +11,7 @@ pub mod dataset;
 pub mod divergence;
 mod error;
 pub mod evaluation;
+pub mod folders;
 pub mod losses;
 pub mod metrics;
 pub mod modules;

@@ -12,71 +12,11 @@ use crate::network::Grid;
 use crate::network::hiding::Hiding;
 use crate::network::noise_shaping::NoiseShaper;
 use crate::network::rescaling::Rescaling;
-use crate::network::weights::{Header, Module, SENSITIVITY, WeightsFile, save, write_whole};
+use crate::network::weights::{Header, Module, SENSITIVITY, WeightsFile, save};
 
 /// The authors' bounds of ρ.
 const HIDING_CLAMP: f64 = 2.0;
 const RESCALING_CLAMP: f64 = 1.0;
-
-/// Checks before a run that it goes on from what is there, and overwrites nothing else.
-///
-/// # Errors
-/// [`Error::NothingToResume`] if the folder `resume` has no weights, [`Error::Occupied`] if `out` has
-/// some and is not gone on from, [`Error::Io`].
-pub fn check_folders(out: &Path, resume: Option<&Path>) -> Result<(), Error> {
-    if let Some(folder) = resume
-        && !has_weights(folder)?
-    {
-        return Err(Error::NothingToResume(folder.into()));
-    }
-    if resume != Some(out) && has_weights(out)? {
-        return Err(Error::Occupied(out.into()));
-    }
-    Ok(())
-}
-
-/// Checks before a run that trains the hiding module for all grids that the folder `out` has none that
-/// would win over it.
-///
-/// # Errors
-/// [`Error::OwnHidingWins`].
-pub fn check_own_hiding(out: &Path, grids: &[Grid]) -> Result<(), Error> {
-    let own = grids.iter().map(|&grid| out.join(Module::Hiding(Some(grid)).file_name()));
-    match own.into_iter().find(|path| path.is_file()) {
-        Some(path) => Err(Error::OwnHidingWins(path)),
-        None => Ok(()),
-    }
-}
-
-/// Copies the weights of modules from one folder to another that has none of them: what a run goes on
-/// from has to be there for the next, though it is broken off before it has trained them all.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn bring(from: &Path, to: &Path, modules: &[Module]) -> Result<(), Error> {
-    for module in modules {
-        let names: Vec<_> = module.candidates().into_iter().map(Module::file_name).collect();
-        let found = names.iter().find(|name| from.join(name).exists());
-        let Some(name) = found.filter(|_| names.iter().all(|name| !to.join(name).exists())) else {
-            continue;
-        };
-        let (source, target) = (from.join(name), to.join(name));
-        let failed = |path: &Path| {
-            let path = path.to_path_buf();
-            |source| Error::Io { path, source }
-        };
-        let bytes = std::fs::read(&source).map_err(failed(&source))?;
-        write_whole(&target, &bytes).map_err(failed(&target))?;
-    }
-    Ok(())
-}
-
-fn has_weights(folder: &Path) -> Result<bool, Error> {
-    let failed = |source| Error::Io { path: folder.into(), source };
-    let entries = std::fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>();
-    let mut paths = entries.map_err(failed)?.into_iter().map(|entry| entry.path());
-    Ok(paths.any(|path| path.extension().is_some_and(|e| e == "safetensors")))
-}
 
 /// The first file of a module in some folders. A hiding module for one grid starts from its own or
 /// from the one for all.
@@ -266,24 +206,5 @@ mod tests {
         // The file has halves.
         let error = (conceal(&small) - conceal(&grown)).abs().max().double_value(&[]);
         assert!(error < 1e-3, "{error}");
-    }
-
-    #[test]
-    fn what_a_run_goes_on_from_is_brought_and_nothing_overwritten() {
-        let [from, to] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let own = Module::Hiding(Some(Grid::new(2, 2).unwrap()));
-        let rescaling = Module::Rescaling(Grid::new(2, 2).unwrap());
-        std::fs::write(from.path().join("hiding.safetensors"), "a").unwrap();
-        std::fs::write(from.path().join(rescaling.file_name()), "b").unwrap();
-        let read = |name: &str| std::fs::read_to_string(to.path().join(name)).ok();
-        // The module for all serves where a grid has none of its own.
-        bring(from.path(), to.path(), &[own, rescaling]).unwrap();
-        assert_eq!(read("hiding.safetensors").as_deref(), Some("a"));
-        assert_eq!(read(&rescaling.file_name()).as_deref(), Some("b"));
-        std::fs::write(from.path().join(own.file_name()), "c").unwrap();
-        std::fs::write(from.path().join(rescaling.file_name()), "d").unwrap();
-        bring(from.path(), to.path(), &[own, rescaling]).unwrap();
-        assert_eq!(read(&own.file_name()), None);
-        assert_eq!(read(&rescaling.file_name()).as_deref(), Some("b"));
     }
 }

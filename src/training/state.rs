@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,7 @@ struct Description {
 
 /// All that a run needs to go on.
 pub struct State {
+    path: PathBuf,
     description: Description,
     /// In f32: each variable's value, average and moments, as `KIND.NAME`.
     tensors: HashMap<String, Tensor>,
@@ -126,7 +127,7 @@ impl State {
             optimizer_steps,
             average_updates,
         };
-        Self { description, tensors: HashMap::new() }
+        Self { path: config.out.join(FILE), description, tensors: HashMap::new() }
     }
 
     /// Adds named tensors of a kind, without a copy.
@@ -153,7 +154,7 @@ impl State {
                 }
                 _ => {
                     let reason = format!("it has no tensor '{key}' of {:?}", variable.size());
-                    Err(Error::State { path: FILE.into(), reason })
+                    Err(Error::State { path: self.path.clone(), reason })
                 }
             }
         };
@@ -213,16 +214,19 @@ impl State {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::Io { path, source }),
         };
-        parse(&bytes).map(Some).map_err(|reason| Error::State { path, reason })
+        match parse(&bytes) {
+            Ok((description, tensors)) => Ok(Some(Self { path, description, tensors })),
+            Err(reason) => Err(Error::State { path, reason }),
+        }
     }
 
-    /// Writes the state to a folder, whole or not at all.
+    /// Writes the state to its run's folder, whole or not at all.
     ///
     /// # Errors
     /// [`Error::Io`], a full disk for example.
-    pub fn save(&self, folder: &Path) -> Result<(), Error> {
-        let path = folder.join(FILE);
-        write(&path, &self.description, &self.tensors).map_err(|source| Error::Io { path, source })
+    pub fn save(&self) -> Result<(), Error> {
+        let failed = |source| Error::Io { path: self.path.clone(), source };
+        write(&self.path, &self.description, &self.tensors).map_err(failed)
     }
 
     /// Removes the state of a run that is finished.
@@ -241,7 +245,7 @@ impl State {
 }
 
 /// The reason, on failure, completes "cannot be used: …".
-fn parse(bytes: &[u8]) -> Result<State, String> {
+fn parse(bytes: &[u8]) -> Result<(Description, HashMap<String, Tensor>), String> {
     let text = |error: safetensors::SafeTensorError| error.to_string();
     let file = SafeTensors::deserialize(bytes).map_err(text)?;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(text)?;
@@ -257,7 +261,7 @@ fn parse(bytes: &[u8]) -> Result<State, String> {
     let description =
         serde_json::from_str(entry("run")?).map_err(|error| format!("its 'run': {error}"))?;
     let tensors = file.iter().map(|(name, view)| Ok((name.into(), tensor(name, &view)?)));
-    Ok(State { description, tensors: tensors.collect::<Result<_, String>>()? })
+    Ok((description, tensors.collect::<Result<_, String>>()?))
 }
 
 fn tensor(name: &str, view: &TensorView) -> Result<Tensor, String> {

@@ -14,7 +14,8 @@ use super::average::{Average, assign, snapshot};
 use super::curves::Curves;
 use super::dataset::Photographs;
 use super::divergence::Verdict;
-use super::modules::{Modules, check_own_hiding};
+use super::folders;
+use super::modules::Modules;
 use super::objective::{Batch, Objective};
 use super::optimizer::{Optimizer, gradients, norm};
 use super::progress::{Progress, report_points, score_points};
@@ -96,7 +97,7 @@ impl<'a> Trainer<'a> {
     pub fn check(config: &Config, resume: &[PathBuf]) -> Result<(), Error> {
         config.check()?;
         if config.stage != Stage::Rescaling && !config.own_hiding {
-            check_own_hiding(&config.out, &config.grids)?;
+            folders::check_own_hiding(&config.out, &config.grids)?;
         }
         caught(|| modules(config, resume)).map(drop)
     }
@@ -306,7 +307,7 @@ impl<'a> Trainer<'a> {
         if let Some(sensitivity) = self.modules.sensitivity() {
             state.put_sensitivity(sensitivity);
         }
-        state.save(&self.config.out)
+        state.save()
     }
 }
 

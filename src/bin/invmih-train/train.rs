@@ -16,7 +16,8 @@ use gstinvmih::network::{Device, Grid, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::dataset::Photographs;
 use gstinvmih::training::distinct;
-use gstinvmih::training::modules::{Blocks, bring, check_folders};
+use gstinvmih::training::folders;
+use gstinvmih::training::modules::Blocks;
 use gstinvmih::training::preset::Preset;
 use gstinvmih::training::run::{Config, Event, Report, Stage};
 use gstinvmih::training::schedule::Budget;
@@ -130,9 +131,8 @@ impl From<StageName> for Stage {
 pub fn train(args: TrainArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
-    std::fs::create_dir_all(&args.out)
-        .map_err(|source| Error::Io { path: args.out.clone(), source })?;
-    check_folders(&args.out, args.resume.as_deref())?;
+    let _reserved = folders::reserve(&args.out)?;
+    folders::check(&args.out, args.resume.as_deref())?;
     let mut resume: Vec<_> = args.resume.iter().cloned().collect();
     for (stage, share) in stages(&args) {
         Trainer::check(&config(&args, device, stage, share), &resume)?;
@@ -151,9 +151,12 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
     let stopped = stop_when_asked();
     let mut state = unfinished(&args, device)?;
     if let Some(from) = &args.resume {
-        for (stage, share) in stages(&args) {
-            bring(from, &args.out, &config(&args, device, stage, share).modules())?;
+        let of_stage = |(stage, share)| config(&args, device, stage, share).modules();
+        let modules = distinct(stages(&args).into_iter().flat_map(of_stage));
+        for file in folders::absent(from, &modules) {
+            say!("no {file} in {}: that module starts fresh", from.display());
         }
+        folders::bring(from, &args.out, &modules)?;
     }
     let first = state.as_ref().map(State::stage);
     for (stage, share) in
