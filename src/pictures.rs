@@ -22,12 +22,18 @@ fn is_picture(path: &Path) -> bool {
     named && path.is_file()
 }
 
+/// More than any picture has that is looked at; stretching one makes a copy as wide as itself.
+const LONGEST_SIDE: u32 = 1 << 15;
+
 /// A picture as 8-bit RGB, the right way up: grey and 16 bits converted, alpha dropped.
 pub fn open(path: &Path) -> ImageResult<RgbImage> {
-    let reader = ImageReader::open(path)?.with_guessed_format()?;
+    let mut limits = Limits::default();
+    (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
+    let mut reader = ImageReader::open(path)?.with_guessed_format()?;
+    reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
     // A few bytes can claim more pixels than any memory holds.
-    Limits::default().reserve(decoder.total_bytes())?;
+    limits.reserve(decoder.total_bytes())?;
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
@@ -48,5 +54,15 @@ mod tests {
         let path = folder.path().join("huge.png");
         std::fs::write(&path, png).unwrap();
         assert!(matches!(open(&path), Err(image::ImageError::Limits(_))));
+    }
+
+    #[test]
+    fn a_picture_with_too_long_a_side_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.png");
+        for (width, height) in [(LONGEST_SIDE, 1), (LONGEST_SIDE + 1, 1), (1, LONGEST_SIDE + 1)] {
+            RgbImage::new(width, height).save(&path).unwrap();
+            assert_eq!(open(&path).is_ok(), width == LONGEST_SIDE, "{width}x{height}");
+        }
     }
 }

@@ -142,7 +142,10 @@ impl From<network::Error> for gst::ErrorMessage {
             Error::FrameBytes { .. } | Error::FrameSmall { .. } | Error::FrameSize { .. } => {
                 gst::error_msg!(gst::StreamError::Format, ("{error}"))
             }
-            Error::SecretCount { .. } | Error::Passphrase(_) | Error::Torch(_) => {
+            Error::SecretCount { .. }
+            | Error::Passphrase(_)
+            | Error::Torch(_)
+            | Error::Internal(_) => {
                 gst::error_msg!(gst::LibraryError::Failed, ("{error}"))
             }
         }

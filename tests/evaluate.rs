@@ -81,6 +81,16 @@ fn what_would_lose_the_measurements_is_refused_before_them() {
 }
 
 #[test]
+fn a_picture_too_small_to_measure_is_named_with_its_size() {
+    let parent = tempfile::tempdir().unwrap();
+    let images = folder(parent.path(), "images");
+    image::RgbImage::new(40, 8).save(Path::new(&images).join("0.png")).unwrap();
+    let out = parent.path().join("out");
+    let call = ["evaluate", "--out", out.to_str().unwrap(), "--images", &images];
+    refused(&call, &["0.png", "40x8", "11 pixels"]);
+}
+
+#[test]
 fn a_report_of_a_failed_evaluation_says_so() {
     let parent = tempfile::tempdir().unwrap();
     let [whole, broken] = ["whole", "broken"].map(|name| folder(parent.path(), name));

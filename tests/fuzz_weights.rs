@@ -43,7 +43,6 @@ fn load(bytes: &[u8]) -> Result<(), Error> {
     let variables = variables();
     let file = WeightsFile::open(&path)?;
     file.shapes();
-    file.check_complete(&variables)?;
     file.copy_to(&variables)?;
     file.shaper(Device::Cpu)?;
     assert!(variables.values().all(|tensor| bool::try_from(tensor.isfinite().all()).unwrap()));

@@ -49,12 +49,16 @@ fn a_run_leaves_weights_that_info_describes() {
     assert!(stdout.contains("rescaling for 2x2") && stdout.contains("InvBlocks 1"));
 
     refused(&run, &[out, "--resume"]);
-    worked(
-        &[&run[..11], &["--resume", out, "--hiding-blocks", "2", "--rescaling-blocks", "1"]]
-            .concat(),
-    );
-    let (stdout, _) = worked(&["info", &hiding]);
-    assert!(stdout.contains("InvBlocks 2"), "{stdout}");
+    let (stdout, _) = worked(&[&run[..11], &["--resume", out, "--hiding-blocks", "2"]].concat());
+    assert!(stdout.contains("validation, cover / mosaic dB"), "{stdout}");
+    assert!(stdout.contains("cover / secret dB: 2x2 - / "), "{stdout}");
+    // What is not asked for stays.
+    for _ in 0..2 {
+        let (stdout, _) = worked(&["info", &hiding, &rescaling]);
+        let blocks = ["InvBlocks 2", "InvBlocks 1"].map(|blocks| stdout.contains(blocks));
+        assert_eq!(blocks, [true; 2], "{stdout}");
+        worked(&[&run[..11], &["--resume", out]].concat());
+    }
     refused(&[&run[..], &["--resume", out]].concat(), &[&hiding, "2 InvBlocks", "1 asked"]);
 }
 
@@ -87,6 +91,7 @@ fn what_cannot_work_is_refused() {
     for argument in [
         "--steps=0",
         "--batch=0",
+        "--batch=18446744073709551615",
         "--threads=0",
         "--minutes=-1",
         "--hiding-blocks=65",
@@ -99,5 +104,7 @@ fn what_cannot_work_is_refused() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.contains("invalid value") && !stderr.contains("panicked"), "{stderr}");
     }
+    let output = invmih_train(&["bench", "--runs=1000000000000"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("invalid value"));
     refused(&["info", &missing], &[&missing]);
 }

@@ -116,22 +116,31 @@ pub enum Error {
     /// libtorch failed, for want of memory for example.
     #[error("libtorch failed: {0}")]
     Torch(String),
+    /// A mistake in this program.
+    #[error("this should not have happened, please report it: {0}")]
+    Internal(String),
 }
 
 /// Runs what calls tch's operators. They panic where libtorch fails (for want of memory, say): that
-/// becomes an error.
+/// becomes an error, as any other panic does.
 pub(crate) fn caught<T, E: From<Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<String>().map(|message| reason(message));
-        Err(Error::Torch(message.unwrap_or_else(|| "unknown failure".into())).into())
+        let own = panic.downcast_ref::<String>().map(String::as_str);
+        let literal = || panic.downcast_ref::<&str>().copied();
+        Err(failure(own.or_else(literal).unwrap_or("unknown failure")).into())
     })
 }
 
-/// What libtorch says itself within a panic's message: without the unwrapping around it and the C++
-/// frames below it.
-fn reason(panic: &str) -> String {
-    let message = panic.split_once("Torch(\"").map_or(panic, |(_, message)| message);
-    let first = message.split("\\n").next().unwrap_or(message).trim_end_matches("\")");
+fn failure(panic: &str) -> Error {
+    match panic.split_once("Torch(\"") {
+        Some((_, message)) => Error::Torch(reason(message)),
+        None => Error::Internal(panic.into()),
+    }
+}
+
+/// What libtorch says itself at the start of an error's text: without the C++ frames below it.
+fn reason(text: &str) -> String {
+    let first = text.split("\\n").next().unwrap_or(text).trim_end_matches("\")");
     first.split_once("] ").map_or(first, |(_, said)| said).into()
 }
 
@@ -158,7 +167,14 @@ mod tests {
     fn what_comes_before_and_after_the_words_is_left_out() {
         let panic =
             r#"called `Result::unwrap()`: Torch("[enforce fail at x.cpp:1] too large.\nframe #0")"#;
-        assert_eq!(reason(panic), "too large.");
-        assert_eq!(reason("index out of range"), "index out of range");
+        assert_eq!(failure(panic).to_string(), "libtorch failed: too large.");
+    }
+
+    #[test]
+    fn a_panic_of_this_program_is_not_blamed_on_libtorch() {
+        let words = |run: fn() -> Result<(), Error>| caught(run).unwrap_err().to_string();
+        for text in [words(|| panic!("no {}", 1)), words(|| panic!("no 1"))] {
+            assert!(text.contains("report it: no 1"), "{text}");
+        }
     }
 }

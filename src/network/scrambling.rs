@@ -64,10 +64,8 @@ pub struct Scrambling {
     source: Tensor,
     /// The inverse of `source`.
     target: Tensor,
-    /// −1 where a value is negated, else 1.
-    sign: Tensor,
-    /// 1 where a value is negated, else 0.
-    offset: Tensor,
+    /// 1 where a value of a scrambled mosaic is negated, else 0.
+    negated: Tensor,
 }
 
 // SAFETY: the tensors are never written after `new`, and libtorch's operators may read one tensor
@@ -95,20 +93,24 @@ impl Scrambling {
 
     /// B×3×H×W mosaics, scrambled.
     pub fn scramble(&self, mosaics: &Tensor) -> Tensor {
-        let values = flat(mosaics).index_select(1, &self.source);
-        (values * &self.sign + &self.offset).view_as(mosaics)
+        self.negate(flat(mosaics).index_select(1, &self.source)).view_as(mosaics)
     }
 
     /// The inverse of [`scramble`](Self::scramble).
     pub fn unscramble(&self, mosaics: &Tensor) -> Tensor {
-        let values = (flat(mosaics) - &self.offset) * &self.sign;
-        values.index_select(1, &self.target).view_as(mosaics)
+        self.negate(flat(mosaics)).index_select(1, &self.target).view_as(mosaics)
     }
 
     /// The gradient of a loss in the mosaics that [`unscramble`](Self::unscramble) takes, given that in
     /// the mosaics B×3×H×W that it gives.
     pub fn unscramble_gradient(&self, unscrambled: &Tensor) -> Tensor {
-        (flat(unscrambled).index_select(1, &self.source) * &self.sign).view_as(unscrambled)
+        let values = flat(unscrambled).index_select(1, &self.source);
+        (&values - &values * &self.negated * 2.0).view_as(unscrambled)
+    }
+
+    /// x or 1 − x, which is its own inverse.
+    fn negate(&self, values: Tensor) -> Tensor {
+        &values + (1.0 - &values * 2.0) * &self.negated
     }
 }
 
@@ -159,14 +161,16 @@ fn blocks(rows: &[Range<usize>], columns: &[Range<usize>]) -> Vec<Block> {
 struct Map {
     width: usize,
     height: usize,
-    source: Vec<i64>,
+    source: Vec<i32>,
+    target: Vec<i32>,
     negated: Vec<bool>,
 }
 
 impl Map {
     fn new(width: usize, height: usize) -> Self {
         let values = CHANNELS * width * height;
-        Self { width, height, source: vec![0; values], negated: vec![false; values] }
+        let [source, target] = [(); 2].map(|()| vec![0; values]);
+        Self { width, height, source, target, negated: vec![false; values] }
     }
 
     /// Scrambles blocks of one shape among themselves.
@@ -189,7 +193,8 @@ impl Map {
                 for (x, column) in place.columns.clone().enumerate() {
                     let (from_row, from_column) = from.pixel(y, x, turned, upside_down, mirrored);
                     let value = self.index(channel, row, column);
-                    self.source[value] = self.index(from_channel, from_row, from_column) as i64;
+                    let from = self.index(from_channel, from_row, from_column);
+                    (self.source[value], self.target[from]) = (from as i32, value as i32);
                     self.negated[value] = negated;
                 }
             }
@@ -201,15 +206,11 @@ impl Map {
     }
 
     fn into_scrambling(self, device: Device) -> Scrambling {
-        let source = Tensor::from_slice(&self.source).to_device(device);
-        let offset = Tensor::from_slice(&self.negated).to_device(device).to_kind(Kind::Float);
-        let size = (self.width, self.height);
         Scrambling {
-            size,
-            target: source.argsort(0, false),
-            source,
-            sign: &offset * -2.0 + 1.0,
-            offset,
+            size: (self.width, self.height),
+            source: Tensor::from_slice(&self.source).to_device(device),
+            target: Tensor::from_slice(&self.target).to_device(device),
+            negated: Tensor::from_slice(&self.negated).to_device(device).to_kind(Kind::Float),
         }
     }
 }
@@ -258,12 +259,12 @@ mod tests {
         let (mut all, mut clear) = (0, 0);
         for seed in 0..200 {
             let scrambling = scrambling(seed, width, height);
-            let source = Vec::<i64>::try_from(&scrambling.source).unwrap();
-            let negated = Vec::<f32>::try_from(&scrambling.offset).unwrap();
+            let source = Vec::<i32>::try_from(&scrambling.source).unwrap();
+            let negated = Vec::<f32>::try_from(&scrambling.negated).unwrap();
             for (place, (&from, &negated)) in source.iter().zip(&negated).enumerate() {
                 if within(place % width, place / width % height) {
                     all += 1;
-                    clear += usize::from(from == place as i64 && negated == 0.0);
+                    clear += usize::from(from == place as i32 && negated == 0.0);
                 }
             }
         }

@@ -191,14 +191,16 @@ impl WeightsFile {
         Ok(file)
     }
 
-    /// Copies the file into a module's variables, by name. Variables that the file has not keep
-    /// their values: a fresh InvBlock is the identity, so a module may grow.
+    /// Copies the file into a module's variables, by name.
     ///
     /// # Errors
-    /// [`Error::WeightsContent`] for a tensor that the module has not, or of another shape, kind
-    /// or not finite.
+    /// [`Error::WeightsContent`] for a tensor that is missing, that the module has not, of another shape
+    /// or kind or not finite.
     pub fn copy_to(&self, variables: &HashMap<String, Tensor>) -> Result<(), Error> {
         let tensors = self.tensors()?;
+        if let Some(name) = variables.keys().find(|name| tensors.tensor(name).is_err()) {
+            return Err(self.reject(format!("tensor '{name}' is missing")));
+        }
         let hiding = matches!(self.header.module, Module::Hiding(_));
         for (name, view) in tensors.iter().filter(|(name, _)| !hiding || *name != SENSITIVITY) {
             let variable = variables
@@ -220,8 +222,7 @@ impl WeightsFile {
     /// A module with these weights, in the precision that it computes in.
     ///
     /// # Errors
-    /// [`Error::WeightsContent`] for a file that lacks a tensor, and those of
-    /// [`copy_to`](Self::copy_to).
+    /// Those of [`copy_to`](Self::copy_to).
     pub(crate) fn restored<M>(
         &self,
         device: Device,
@@ -230,9 +231,7 @@ impl WeightsFile {
     ) -> Result<M, Error> {
         let mut store = VarStore::new(device);
         let module = module(&store.root());
-        let variables = store.variables();
-        self.check_complete(&variables)?;
-        self.copy_to(&variables)?;
+        self.copy_to(&store.variables())?;
         store.freeze();
         store.set_kind(precision.kind());
         Ok(module)
@@ -255,18 +254,6 @@ impl WeightsFile {
             ))
         })?;
         Ok(Some(shaper))
-    }
-
-    /// Fails unless the file has all of a module's variables.
-    ///
-    /// # Errors
-    /// [`Error::WeightsContent`] naming the first that is missing.
-    pub fn check_complete(&self, variables: &HashMap<String, Tensor>) -> Result<(), Error> {
-        let tensors = self.tensors()?;
-        match variables.keys().find(|name| tensors.tensor(name).is_err()) {
-            Some(name) => Err(self.reject(format!("tensor '{name}' is missing"))),
-            None => Ok(()),
-        }
     }
 
     /// Name and shape of every parameter.

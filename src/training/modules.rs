@@ -8,11 +8,11 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::Error;
-use crate::network::Grid;
 use crate::network::hiding::Hiding;
 use crate::network::noise_shaping::NoiseShaper;
 use crate::network::rescaling::Rescaling;
 use crate::network::weights::{Header, Module, SENSITIVITY, WeightsFile, save};
+use crate::network::{Grid, Precision};
 
 /// The authors' bounds of ρ.
 const HIDING_CLAMP: f64 = 2.0;
@@ -28,6 +28,17 @@ fn first_with(module: Module, folders: &[PathBuf]) -> Result<Option<WeightsFile>
     let mut found = files.filter(|(path, _)| path.is_file());
     let file = found.next().map(|(path, source)| WeightsFile::open_as(&path, source));
     Ok(file.transpose()?)
+}
+
+/// The most InvBlocks that some modules have in a folder, if it has one of them.
+///
+/// # Errors
+/// [`Error::Network`] for files that cannot be used.
+pub fn most_blocks(modules: &[Module], folder: &Path) -> Result<Option<usize>, Error> {
+    let folders = [folder.to_path_buf()];
+    let files = modules.iter().map(|&module| first_with(module, &folders));
+    let files = files.collect::<Result<Vec<_>, _>>()?;
+    Ok(files.iter().flatten().map(|file| file.header.blocks).max())
 }
 
 /// InvBlocks of each module.
@@ -85,10 +96,12 @@ impl Modules {
             let Some(file) = first_with(module, folders)? else {
                 continue;
             };
-            let store = VarStore::new(self.store.device());
             let Header { blocks, clamp, .. } = file.header;
-            self.rescaling.push((grid, Rescaling::new(&store.root(), grid, blocks, clamp)));
-            file.copy_to(&store.variables())?;
+            let device = self.store.device();
+            let rescaling = file.restored(device, Precision::best(device), |path| {
+                Rescaling::new(path, grid, blocks, clamp)
+            })?;
+            self.rescaling.push((grid, rescaling));
         }
         Ok(())
     }
@@ -176,13 +189,23 @@ fn variables_of(module: Module, variables: &HashMap<String, Tensor>) -> HashMap<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::Precision;
     use crate::network::coupling::tests::randomise;
 
     fn modules(blocks: usize) -> Modules {
         let blocks = Blocks { hiding: blocks, rescaling: blocks };
         let grid = Grid::new(2, 2).unwrap();
         Modules::new(Some(Module::Hiding(None)), &[grid], blocks, Device::Cpu)
+    }
+
+    #[test]
+    fn another_bound_of_rho_is_refused_with_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let (small, header) = (modules(1), Module::Hiding(None));
+        let header = Header { module: header, blocks: 1, clamp: 1.5 };
+        let variables = variables_of(header.module, &small.store.variables());
+        save(folder.path(), header, &variables).unwrap();
+        let text = small.resume(&[folder.path().into()]).unwrap_err().to_string();
+        assert!(text.contains("was trained with clamp 1.5, this program trains with 2"), "{text}");
     }
 
     #[test]

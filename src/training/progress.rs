@@ -55,29 +55,46 @@ fn running(mean: f64, value: f64) -> f64 {
 
 /// A report's points, by their curves' names.
 pub fn report_points(stage: Stage, report: &Report) -> Vec<(String, f64)> {
+    let recovered = format!("{} PSNR", stage.recovered());
     let points = [
         ("learning rate", report.rate),
         ("loss", report.loss),
         ("cover PSNR", report.cover),
-        ("secret PSNR", report.secret),
+        (&recovered, report.secret),
         ("pixels a second", report.pixels_per_second),
     ];
-    points.map(|(name, value)| (format!("{stage}/{name}"), value)).into()
+    let measured = points.into_iter().filter(|(_, value)| !value.is_nan());
+    measured.map(|(name, value)| (format!("{stage}/{name}"), value)).collect()
 }
 
 /// A validation's points, by their curves' names.
 pub fn score_points(stage: Stage, scores: &[Score]) -> Vec<(String, f64)> {
     let points = |score: &Score| {
-        [("cover", score.cover), ("secret", score.secret)].map(|(picture, value)| {
+        [("cover", score.cover), (stage.recovered(), score.secret)].map(|(picture, value)| {
             (format!("{stage} validation/{picture} PSNR {}", score.grid), value)
         })
     };
-    scores.iter().flat_map(points).collect()
+    scores.iter().flat_map(points).filter(|(_, value)| !value.is_nan()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Grid;
+
+    #[test]
+    fn curves_are_named_after_what_their_stage_recovers() {
+        let grid = Grid::new(2, 2).unwrap();
+        let names = |stage, cover| {
+            let points = score_points(stage, &[Score { grid, cover, secret: 30.0 }]);
+            points.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(
+            names(Stage::Hiding, 40.0),
+            "hiding validation/cover PSNR 2x2, hiding validation/mosaic PSNR 2x2"
+        );
+        assert_eq!(names(Stage::Rescaling, f64::NAN), "rescaling validation/secret PSNR 2x2");
+    }
 
     #[test]
     fn a_stego_without_any_error_does_not_spoil_the_mean() {

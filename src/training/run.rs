@@ -30,6 +30,16 @@ pub enum Stage {
     Joint,
 }
 
+impl Stage {
+    /// What comes back in the stage, to be told with its PSNR: `mosaic` or `secret`.
+    pub fn recovered(self) -> &'static str {
+        match self {
+            Self::Hiding => "mosaic",
+            Self::Rescaling | Self::Joint => "secret",
+        }
+    }
+}
+
 /// `hiding`, `rescaling`, `joint`.
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

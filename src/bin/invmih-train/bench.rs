@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `invmih-train bench`.
 
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use clap::builder::RangedI64ValueParser;
@@ -25,7 +25,7 @@ pub struct BenchArgs {
     height: u16,
     /// Timed runs, after one that warms up.
     #[arg(long, default_value = "3")]
-    runs: NonZeroUsize,
+    runs: NonZeroU16,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -67,7 +67,7 @@ pub fn bench(args: BenchArgs) -> Result<(), Error> {
     let precision = args.precision.map_or(Precision::best(device), Precision::from);
     let model = Model::open_in(args.models.as_deref(), grid, device, precision)?;
     let size @ (width, height) = (args.width.into(), args.height.into());
-    let (conceal, reveal) = measure(&model, grid, size, args.runs.get())?;
+    let (conceal, reveal) = measure(&model, grid, size, args.runs.get().into())?;
     let flops = model.flops(width, height)?;
     for (direction, times) in [("conceal", conceal), ("reveal", reveal)] {
         print_times(direction, &args, device, &times, flops);

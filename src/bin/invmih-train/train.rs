@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! `invmih-train train`.
 
-use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU64};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,13 +11,13 @@ use clap::builder::RangedI64ValueParser;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
-use gstinvmih::network::weights::MOST_BLOCKS;
+use gstinvmih::network::weights::{MOST_BLOCKS, Module};
 use gstinvmih::network::{Device, Grid, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::dataset::Photographs;
 use gstinvmih::training::distinct;
 use gstinvmih::training::folders;
-use gstinvmih::training::modules::Blocks;
+use gstinvmih::training::modules::{Blocks, most_blocks};
 use gstinvmih::training::preset::Preset;
 use gstinvmih::training::run::{Config, Event, Report, Stage};
 use gstinvmih::training::schedule::Budget;
@@ -59,18 +59,19 @@ pub struct TrainArgs {
     /// weights; modules without a file there start fresh.
     #[arg(long)]
     resume: Option<PathBuf>,
-    /// InvBlocks of the hiding module.
-    #[arg(long, default_value_t = 16, value_parser = blocks())]
-    hiding_blocks: u16,
-    /// InvBlocks of each rescaling module.
-    #[arg(long, default_value_t = 8, value_parser = blocks())]
-    rescaling_blocks: u16,
+    /// InvBlocks of the hiding module; by default those it goes on from, 16 if it starts fresh.
+    #[arg(long, value_parser = blocks())]
+    hiding_blocks: Option<u16>,
+    /// InvBlocks of each rescaling module; by default the most of those it goes on from, 8 if all
+    /// start fresh.
+    #[arg(long, value_parser = blocks())]
+    rescaling_blocks: Option<u16>,
     /// Peak learning rate; by default the recipe's.
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
     /// Covers a step; secrets, while rescaling is trained alone.
     #[arg(long, default_value = "1")]
-    batch: NonZeroUsize,
+    batch: NonZeroU16,
     /// Side of the patches in pixels.
     #[arg(long, default_value_t = 144, value_parser = clap::value_parser!(i64).range(1..=1 << 14))]
     patch: i64,
@@ -128,11 +129,12 @@ impl From<StageName> for Stage {
 }
 
 /// Trains, and writes the averaged weights to a folder.
-pub fn train(args: TrainArgs) -> Result<(), Error> {
+pub fn train(mut args: TrainArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
     let _reserved = folders::reserve(&args.out)?;
     folders::check(&args.out, args.resume.as_deref())?;
+    keep_blocks(&mut args, device)?;
     let mut resume: Vec<_> = args.resume.iter().cloned().collect();
     for (stage, share) in stages(&args) {
         Trainer::check(&config(&args, device, stage, share), &resume)?;
@@ -151,10 +153,9 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
     let stopped = stop_when_asked();
     let mut state = unfinished(&args, device)?;
     if let Some(from) = &args.resume {
-        let of_stage = |(stage, share)| config(&args, device, stage, share).modules();
-        let modules = distinct(stages(&args).into_iter().flat_map(of_stage));
+        let modules = modules(&args, device);
         for file in folders::absent(from, &modules) {
-            say!("no {file} in {}: that module starts fresh", from.display());
+            say!("there is no {file} in {} to go on from", from.display());
         }
         folders::bring(from, &args.out, &modules)?;
     }
@@ -178,7 +179,7 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
         let progress = progress_bar("{percent}% [{bar:30}] {eta} left, {msg}");
         progress.set_length(1000);
         trainer.run(|event| {
-            show(&event, &progress);
+            show(&event, stage, &progress);
             if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         progress.finish();
@@ -192,6 +193,26 @@ pub fn train(args: TrainArgs) -> Result<(), Error> {
     }
     State::remove(&args.out)?;
     say!("weights written to {}", args.out.display());
+    Ok(())
+}
+
+/// What the stages train or make tiles with.
+fn modules(args: &TrainArgs, device: Device) -> Vec<Module> {
+    let of_stage = |(stage, share)| config(args, device, stage, share).modules();
+    distinct(stages(args).into_iter().flat_map(of_stage))
+}
+
+/// Has modules that are gone on from keep their InvBlocks where no number is asked for.
+fn keep_blocks(args: &mut TrainArgs, device: Device) -> Result<(), Error> {
+    let Some(from) = &args.resume else { return Ok(()) };
+    let is_hiding = |module: &Module| matches!(module, Module::Hiding(_));
+    let (hiding, rescaling): (Vec<_>, Vec<_>) =
+        modules(args, device).into_iter().partition(is_hiding);
+    let most =
+        |modules: &[Module]| Ok::<_, Error>(most_blocks(modules, from)?.map(|most| most as u16));
+    let (hiding, rescaling) = (most(&hiding)?, most(&rescaling)?);
+    args.hiding_blocks = args.hiding_blocks.or(hiding);
+    args.rescaling_blocks = args.rescaling_blocks.or(rescaling);
     Ok(())
 }
 
@@ -257,15 +278,15 @@ fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config 
     Config {
         stages: stages(args).into_iter().map(|(stage, _)| stage).collect(),
         blocks: Blocks {
-            hiding: args.hiding_blocks.into(),
-            rescaling: args.rescaling_blocks.into(),
+            hiding: args.hiding_blocks.map_or(recipe.blocks.hiding, usize::from),
+            rescaling: args.rescaling_blocks.map_or(recipe.blocks.rescaling, usize::from),
         },
         budget: match args.steps {
             Some(steps) => Budget::Steps((steps.get() as f64 * share).ceil() as u64),
             None => Budget::Time(args.minutes.mul_f64(share)),
         },
         rate: args.rate.unwrap_or(recipe.rate),
-        batch: args.batch.get(),
+        batch: args.batch.get().into(),
         own_hiding: args.own_hiding,
         patch: args.patch,
         weights: preset.weights(stage, args.cover_weight),
@@ -287,31 +308,37 @@ fn load(args: &TrainArgs, device: Device) -> Result<Photographs, Error> {
 }
 
 /// Shows a run's events.
-fn show(event: &Event, progress: &ProgressBar) {
+fn show(event: &Event, stage: Stage, progress: &ProgressBar) {
     match event {
-        Event::Step(report) => show_step(report, progress),
-        Event::Validation(scores) => progress.suspend(|| say!("{}", validation_line(scores))),
+        Event::Step(report) => show_step(report, stage, progress),
+        Event::Validation(scores) => {
+            progress.suspend(|| say!("{}", validation_line(scores, stage)))
+        }
     }
 }
 
 /// `validation, cover / secret dB: 2x2 37.12 / 31.50, …`
-fn validation_line(scores: &[Score]) -> String {
-    // While rescaling is trained alone there is no cover.
-    let psnr = |value: f64| if value.is_nan() { "-".into() } else { format!("{value:.2}") };
+fn validation_line(scores: &[Score], stage: Stage) -> String {
     let grid =
         |score: &Score| format!("{} {} / {}", score.grid, psnr(score.cover), psnr(score.secret));
     let grids: Vec<_> = scores.iter().map(grid).collect();
-    format!("validation, cover / secret dB: {}", grids.join(", "))
+    format!("validation, cover / {} dB: {}", stage.recovered(), grids.join(", "))
+}
+
+/// While rescaling is trained alone there is no cover.
+fn psnr(value: f64) -> String {
+    if value.is_nan() { "-".into() } else { format!("{value:.2}") }
 }
 
 /// Lines of a run in a terminal's bar, or every hundred steps where there is no terminal.
-fn show_step(report: &Report, progress: &ProgressBar) {
+fn show_step(report: &Report, stage: Stage, progress: &ProgressBar) {
     let line = format!(
-        "step {} loss {:.5} cover {:.2} dB secret {:.2} dB rate {:.1e} {:.0} px/s skipped {} setbacks {}",
+        "step {} loss {:.5} cover {} dB {} {} dB rate {:.1e} {:.0} px/s skipped {} setbacks {}",
         report.step,
         report.loss,
-        report.cover,
-        report.secret,
+        psnr(report.cover),
+        stage.recovered(),
+        psnr(report.secret),
         report.rate,
         report.pixels_per_second,
         report.skipped,

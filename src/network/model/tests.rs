@@ -50,6 +50,16 @@ fn a_batch_hides_as_one_cover_after_the_other() {
 }
 
 #[test]
+fn too_few_and_too_many_secrets_are_refused() {
+    let model = Model::open(None, Grid::for_secrets(4).unwrap(), Device::Cpu).unwrap();
+    let secret = Frame::new(4, 4, vec![0; 48]).unwrap();
+    for given in [0, 3, 5] {
+        let error = model.mosaic(&vec![secret.clone(); given], None).err().unwrap().to_string();
+        assert_eq!(error, format!("{given} secrets given, 4 needed"));
+    }
+}
+
+#[test]
 fn a_failure_of_libtorch_is_an_error() {
     let tensor = |length| Tensor::ones([length], (Kind::Float, Device::Cpu));
     let error = guarded(|| Ok(tensor(2) + tensor(3))).unwrap_err().to_string();

@@ -200,6 +200,14 @@ fn a_state_of_another_run_does_not_fit() {
     assert!(!state.fits(&other(|config| config.blocks.hiding = 3)));
     assert!(!state.fits(&other(|config| config.grids.truncate(1))));
     assert!(!state.fits(&other(|config| config.stages.push(Stage::Joint))));
+    // As a state that has lost some of its tensors.
+    let deeper = other(|config| config.blocks.hiding = 3);
+    let mut trainer = Trainer::new(deeper, &photographs, &photographs, &[]).unwrap();
+    let text = trainer.restore(&state).unwrap_err().to_string();
+    assert!(
+        text.contains("run.state' cannot be used: it has no tensor 'average.hiding."),
+        "{text}"
+    );
     State::remove(folder.path()).unwrap();
     assert!(State::open(folder.path()).unwrap().is_none());
 }
