@@ -9,6 +9,7 @@ use common::{buffer, bus, error_text, info, message, picture, read};
 use gst::prelude::*;
 use gst_check::Harness;
 use gst_video::VideoFormat;
+use gstinvmih::network::Frame;
 
 const SIZE: (usize, usize) = (24, 16);
 
@@ -218,6 +219,36 @@ fn after_a_flush_on_all_pads_new_frames_count() {
     assert_eq!(read(&made, &format), stego(&cover, &stills));
 }
 
+/// Slides that last a second each, with a cover in the middle of the second.
+#[test]
+fn in_reverse_a_secret_is_the_frame_shown_with_the_cover() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let mut conceal = Conceal::new(&format, &format);
+    let seconds = gst::ClockTime::from_seconds;
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_rate(-1.0);
+    segment.set_stop(seconds(3));
+    let reverse = gst::event::Segment::new(&segment);
+    let lasting = |picture: &Frame, start, duration| {
+        let mut buffer = buffer(picture, &format, start);
+        buffer.make_mut().set_duration(duration);
+        buffer
+    };
+    conceal.cover.push_event(reverse.clone());
+    let cover = picture(SIZE.0, SIZE.1, 1);
+    conceal.cover.push(lasting(&cover, 1500, gst::ClockTime::from_mseconds(40))).unwrap();
+    let (shown, others) = (secrets(SIZE, 10), secrets(SIZE, 20));
+    conceal.secrets.iter_mut().for_each(|secret| {
+        secret.push_event(reverse.clone());
+    });
+    for (start, slides) in [(2000, &others), (1000, &shown), (0, &others)] {
+        for (secret, slide) in conceal.secrets.iter_mut().zip(slides) {
+            secret.push(lasting(slide, start, seconds(1))).unwrap();
+        }
+    }
+    assert_eq!(read(&conceal.cover.pull().unwrap(), &format), stego(&cover, &shown));
+}
+
 #[test]
 fn covers_that_come_before_a_secret_pad_wait_for_it() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
@@ -227,18 +258,20 @@ fn covers_that_come_before_a_secret_pad_wait_for_it() {
     conceal.push_stills(&stills[..3], &format);
     conceal.element.release_request_pad(&conceal.element.static_pad("secret_3").unwrap());
     drop(last);
-    let covers: Vec<_> = (0..4).map(|seed| picture(SIZE.0, SIZE.1, seed)).collect();
-    for (start, cover) in covers[..3].iter().enumerate() {
-        conceal.cover.push(buffer(cover, &format, start as u64 * 40)).unwrap();
-    }
+    let covers: Vec<_> = (0..3).map(|seed| picture(SIZE.0, SIZE.1, seed)).collect();
+    conceal.cover.push(buffer(&covers[0], &format, 0)).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
     assert!(conceal.cover.try_pull().is_none());
     let mut late = Harness::with_element(&conceal.element, Some("secret_3"), None);
     late.play();
     late.set_src_caps(format.to_caps().unwrap());
     late.push(buffer(&stills[3], &format, 0)).unwrap();
     late.push_event(gst::event::Eos::new());
-    conceal.cover.push(buffer(&covers[3], &format, 120)).unwrap();
-    for cover in &covers {
+    // The first does not wait for another.
+    for (cover, start) in covers.iter().zip([0, 40, 80]) {
+        if start > 0 {
+            conceal.cover.push(buffer(cover, &format, start)).unwrap();
+        }
         assert_eq!(read(&conceal.cover.pull().unwrap(), &format), stego(cover, &stills));
     }
     conceal.cover.push_event(gst::event::Eos::new());

@@ -252,8 +252,6 @@ fn covers_that_are_held_keep_their_streams_and_tags() {
         covers.push_event(tag(&format!("{stream}, later")));
         covers.push(cover(start + 40)).unwrap();
     }
-    covers.push_event(tag("last"));
-    covers.push_event(gst::event::Eos::new());
     let mut pads: Vec<_> = (0..SECRETS)
         .map(|u| Harness::with_element(&conceal, Some(&format!("secret_{u}")), None))
         .collect();
@@ -264,6 +262,8 @@ fn covers_that_are_held_keep_their_streams_and_tags() {
         pad.push(buffer(&still, &format, 0)).unwrap();
         pad.push_event(gst::event::Eos::new());
     }
+    covers.push_event(tag("last"));
+    covers.push_event(gst::event::Eos::new());
     while covers.pull_until_eos().unwrap().is_some() {}
     let expected = [
         "start",

@@ -171,12 +171,12 @@ fn caps_of_a_secret_that_cannot_be_read_end_the_stream() {
     let bus = bus(&conceal.element);
     let frame = |start| buffer(&picture(SIZE.0, SIZE.1, 1), &format(), start);
     conceal.cover.push(frame(0)).unwrap();
-    for (u, secret) in conceal.secrets.iter_mut().enumerate() {
+    for secret in &mut conceal.secrets {
         secret.push(frame(0)).unwrap();
-        if u == 1 {
-            secret.push_event(unreadable());
-            secret.push(frame(40)).unwrap();
-        }
+    }
+    conceal.secrets[1].push_event(unreadable());
+    conceal.secrets[1].push(frame(40)).unwrap();
+    for secret in &mut conceal.secrets {
         secret.push_event(gst::event::Eos::new());
     }
     let text = error_text(&bus);

@@ -7,8 +7,8 @@ use gst::prelude::*;
 use gst_base::prelude::*;
 use gst_video::VideoInfo;
 
-/// While secret pads are missing, covers up to this size are taken in, so that the end of a still
-/// or of a short video is seen; then the cover's stream is blocked.
+/// While secret pads are missing for long, covers up to this size are taken in, so that the end of a
+/// still or of a short video is seen; then the cover's stream is blocked.
 const HELD_BYTES: usize = 64 << 20;
 
 /// One frame of the cover's stream and what is needed to send it on.
@@ -81,7 +81,7 @@ impl Covers {
             return Ok(Some(cover.time));
         }
         match pad.peek_buffer() {
-            Some(buffer) => running_time(pad, &buffer, !self.begun),
+            Some(buffer) => Ok(shown(pad, &buffer, !self.begun)?.map(|shown| shown.from)),
             None => Ok(None),
         }
     }
@@ -120,7 +120,7 @@ impl Covers {
         let Some(buffer) = pad.peek_buffer() else {
             return Ok(None);
         };
-        let Some(time) = running_time(pad, &buffer, !self.begun)? else {
+        let Some(Shown { from: time, .. }) = shown(pad, &buffer, !self.begun)? else {
             return Ok(None);
         };
         pad.drop_buffer();
@@ -135,14 +135,22 @@ impl Covers {
     }
 }
 
-/// The running time of a frame. A stream's first frame may come without a timestamp, as a single
-/// picture does: then it stands at the start of its segment. It has none if the pad was flushed since
+/// When a frame is shown, in running time.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    pub from: gst::Signed<gst::ClockTime>,
+    /// The same where its duration is not known; none where it has no end.
+    pub until: Option<gst::Signed<gst::ClockTime>>,
+}
+
+/// When a frame is shown. A stream's first frame may come without a timestamp, as a single
+/// picture does: then it stands at the start of its segment. Nothing is known if the pad was flushed since
 /// the frame was first looked at: the base class keeps such a frame until it is given the word back.
-pub fn running_time(
+pub fn shown(
     pad: &gst_base::AggregatorPad,
     buffer: &gst::BufferRef,
     first: bool,
-) -> Result<Option<gst::Signed<gst::ClockTime>>, gst::ErrorMessage> {
+) -> Result<Option<Shown>, gst::ErrorMessage> {
     let (name, segment) = (pad.name(), pad.segment());
     if segment.format() == gst::Format::Undefined {
         return Ok(None);
@@ -159,12 +167,25 @@ pub fn running_time(
         timestamp => timestamp,
     };
     let time = timestamp.and_then(|timestamp| segment.to_running_time_full(timestamp));
-    time.map(Some).ok_or_else(|| {
+    let time = time.ok_or_else(|| {
         gst::error_msg!(
             gst::StreamError::Format,
             ("{name}: a frame after the first has no timestamp")
         )
-    })
+    })?;
+    let lasts = gst::Signed::Positive(lasts(buffer, segment.rate()));
+    // Played in reverse, a frame begins with its end.
+    Ok(Some(match segment.rate() < 0.0 {
+        true => Shown { from: time.checked_sub(lasts).unwrap_or(time), until: Some(time) },
+        false => Shown { from: time, until: time.checked_add(lasts) },
+    }))
+}
+
+/// How long a frame lasts at a rate; not at all where its duration is not known.
+fn lasts(buffer: &gst::BufferRef, rate: f64) -> gst::ClockTime {
+    let duration = buffer.duration().unwrap_or_default();
+    let lasts = (duration.nseconds() as f64 / rate.abs()) as u64;
+    gst::ClockTime::from_nseconds(lasts.min(gst::ClockTime::MAX.nseconds()))
 }
 
 /// Whether a buffer stands for a gap event.

@@ -10,15 +10,21 @@ use super::imp::InvMihConceal;
 
 impl InvMihConceal {
     /// Takes an event of a secret's stream, which ends here: nothing of it is the stego's.
-    pub(super) fn secret_event(&self, pad: &SecretPad, event: gst::Event) -> bool {
+    pub(super) fn secret_event(&self, pad: &SecretPad, mut event: gst::Event) -> bool {
         match event.view() {
             EventView::Caps(caps) => {
                 self.taken(pad.upcast_ref(), caps, pad.imp().set_caps(caps.caps()))
             }
+            // The base class numbers the stego's segment and end as the last segment of any pad.
+            EventView::Segment(_) => {
+                if let Some(cover) = self.cover_pad.sticky_event::<gst::event::Segment>(0) {
+                    event.make_mut().set_seqnum(cover.seqnum());
+                }
+                self.parent_sink_event(pad.upcast_ref(), event)
+            }
             EventView::FlushStart(_)
             | EventView::FlushStop(_)
             | EventView::StreamStart(_)
-            | EventView::Segment(_)
             | EventView::Gap(_)
             | EventView::Eos(_) => self.parent_sink_event(pad.upcast_ref(), event),
             _ => true,

@@ -11,6 +11,7 @@ use gst_base::subclass::prelude::*;
 use gst_video::{VideoConverter, VideoFormat, VideoFrameRef, VideoInfo};
 
 use super::covers;
+use super::imp::CAT;
 use crate::network::Frame;
 use crate::numbers::number_of;
 use crate::video;
@@ -51,7 +52,14 @@ impl PadImpl for SecretPad {}
 impl AggregatorPadImpl for SecretPad {
     fn flush(&self, aggregator: &gst_base::Aggregator) -> Result<gst::FlowSuccess, gst::FlowError> {
         self.state.lock().unwrap().begun = false;
-        self.parent_flush(aggregator)
+        let flow = self.parent_flush(aggregator);
+        // New ones may have been dropped on their way behind the frames.
+        if let Some(caps) = self.obj().current_caps()
+            && let Err(error) = self.set_caps(&caps)
+        {
+            gst::warning!(CAT, imp = self, "caps {caps}: {error}");
+        }
+        flow
     }
 }
 
@@ -84,14 +92,13 @@ impl SecretPad {
         let pad = self.obj();
         let mut state = self.state.lock().unwrap();
         while let Some(buffer) = pad.peek_buffer() {
-            let start = covers::running_time(pad.upcast_ref(), &buffer, !state.begun)?;
-            let Some(start) = start else {
+            let Some(shown) = covers::shown(pad.upcast_ref(), &buffer, !state.begun)? else {
                 return Ok(false);
             };
             let gap = covers::is_gap(&buffer);
-            let end = |duration| start.checked_add(gst::Signed::Positive(duration));
-            let lasts = |duration| gap && end(duration).is_none_or(|end| end > time);
-            if state.begun && (start > time || buffer.duration().is_some_and(lasts)) {
+            if state.begun
+                && (shown.from > time || gap && shown.until.is_none_or(|until| until > time))
+            {
                 return Ok(true);
             }
             if !gap {

@@ -161,9 +161,12 @@ impl InvMihConceal {
     /// The next cover, once its secrets are there.
     fn next_cover(&self, late: bool) -> Result<Option<Cover>, gst::ErrorMessage> {
         let missing = !self.missing().is_empty();
+        let overdue = self.is_overdue();
         let mut state = self.state.lock().unwrap();
         if missing {
-            let held = state.covers.hold(&self.cover_pad)?;
+            // Until then the cover stays on its pad: the base class waits for a frame on each, also when
+            // the last secret is linked at last.
+            let held = overdue && state.covers.hold(&self.cover_pad)?;
             drop(state);
             if !held {
                 // The base class would call again at once: it waits for frames, not for pads.

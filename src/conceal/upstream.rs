@@ -127,13 +127,14 @@ fn keep_from(source: &gst::Pad, seqnum: gst::Seqnum) -> Option<(gst::Pad, gst::P
     Some((source.clone(), probe))
 }
 
-/// Flushes a sink pad whose source does not; its segment and end stay.
+/// Flushes a sink pad whose source does not; its segment and end stay, as if sent after the seek.
 fn flush(pad: &impl IsA<gst::Pad>, seqnum: gst::Seqnum) {
     let segment = pad.sticky_event::<gst::event::Segment>(0).map(gst::Event::from);
     let end = pad.sticky_event::<gst::event::Eos>(0).map(gst::Event::from);
     pad.send_event(gst::event::FlushStart::builder().seqnum(seqnum).build());
     pad.send_event(gst::event::FlushStop::builder(true).seqnum(seqnum).build());
-    for event in segment.into_iter().chain(end) {
+    for mut event in segment.into_iter().chain(end) {
+        event.make_mut().set_seqnum(seqnum);
         pad.send_event(event);
     }
 }

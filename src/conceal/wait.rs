@@ -107,6 +107,11 @@ impl InvMihConceal {
         }
     }
 
+    /// Whether there was time enough to link what is missing.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.wait.lock().unwrap().overdue
+    }
+
     /// Whether an error has said what is missing.
     pub(super) fn gave_up(&self) -> bool {
         self.wait.lock().unwrap().gave_up
