@@ -199,19 +199,7 @@ fn after_a_flush_on_all_pads_new_frames_count() {
     conceal.push_stills(&secrets(SIZE, 10), &format);
     let cover = picture(SIZE.0, SIZE.1, 1);
     conceal.push_and_pull(buffer(&cover, &format, 400));
-    let seqnum = gst::Seqnum::next();
-    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-    let events = [
-        gst::event::FlushStart::builder().seqnum(seqnum).build(),
-        gst::event::FlushStop::builder(true).seqnum(seqnum).build(),
-        gst::event::Segment::builder(&segment).seqnum(seqnum).build(),
-    ];
-    for event in &events {
-        conceal.cover.push_event(event.clone());
-        for secret in &mut conceal.secrets {
-            secret.push_event(event.clone());
-        }
-    }
+    conceal.flush();
     let stills = secrets(SIZE, 20);
     conceal.push_stills(&stills, &format);
     let made = conceal.push_and_pull(buffer(&cover, &format, 0));

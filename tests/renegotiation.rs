@@ -44,6 +44,33 @@ fn a_secret_may_change_its_format_rate_and_size() {
     assert_eq!(read(&made, &format()), stego(&cover, &stills));
 }
 
+/// The end of the stegos drops what still waits on the pads, caps too, and the source sends them only once.
+#[test]
+fn caps_that_wait_at_the_end_count_after_a_flush() {
+    let mut conceal = Conceal::new(&format(), &format());
+    let (cover, stills) = (picture(SIZE.0, SIZE.1, 1), secrets(SIZE, 10));
+    for (harness, still) in conceal.secrets.iter_mut().zip(&stills).skip(1) {
+        harness.push(buffer(still, &format(), 0)).unwrap();
+        harness.push_event(gst::event::Eos::new());
+    }
+    conceal.secrets[0].push(buffer(&stills[0], &format(), 0)).unwrap();
+    conceal.cover.push(buffer(&cover, &format(), 0)).unwrap();
+    conceal.secrets[0].push(buffer(&stills[0], &format(), 60_000)).unwrap();
+    conceal.cover.pull().unwrap();
+    let other = info(VideoFormat::Bgr, SIZE.0, SIZE.1, 25);
+    conceal.secrets[0].set_src_caps(other.to_caps().unwrap());
+    conceal.cover.push_event(gst::event::Eos::new());
+    assert_eq!(conceal.cover.pull_until_eos().unwrap(), None);
+    conceal.flush();
+    conceal.push_stills(&stills[..1], &other);
+    for (harness, still) in conceal.secrets.iter_mut().zip(&stills).skip(1) {
+        harness.push(buffer(still, &format(), 0)).unwrap();
+        harness.push_event(gst::event::Eos::new());
+    }
+    let made = conceal.push_and_pull(buffer(&cover, &format(), 0));
+    assert_eq!(read(&made, &format()), stego(&cover, &stills));
+}
+
 #[test]
 fn a_variable_frame_rate_keeps_its_times() {
     let variable = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 0);

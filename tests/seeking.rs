@@ -17,7 +17,7 @@ const SIZE: (usize, usize) = (64, 64);
 fn seekable(behind: &str, last: &str) -> gst::Pipeline {
     let line = format!(
         "invmihconceal name=c ! {behind} ! fakesink name=sink \
-         videotestsrc ! video/x-raw,format=RGB,width=64,height=64,framerate=25/1 ! c.sink \
+         videotestsrc pattern=smpte75 ! video/x-raw,format=RGB,width=64,height=64,framerate=25/1 ! c.sink \
          videotestsrc pattern=ball ! video/x-raw,width=64,height=64,framerate=25/1 ! c.secret_0 \
          videotestsrc pattern=ball ! video/x-raw,width=32,height=32,framerate=10/1 ! c.secret_1 \
          videotestsrc num-buffers=1 ! video/x-raw,width=64,height=64,framerate=25/1 ! c.secret_2 \
@@ -154,8 +154,9 @@ fn a_secret_that_goes_on_and_cannot_seek_refuses_the_seek() {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
-/// The stego at one second after a seek, of a last secret that has ended with these frames.
-fn sought_after(slides: &[(u64, usize)]) -> Vec<u8> {
+/// The stego at one second after a seek, of a last secret that has ended with these frames; the stegos may
+/// have ended too.
+fn sought_after(slides: &[(u64, usize)], all_ended: bool) -> Vec<u8> {
     let pipeline = seekable("identity", "appsrc name=app");
     let source = application(&pipeline);
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
@@ -166,6 +167,12 @@ fn sought_after(slides: &[(u64, usize)]) -> Vec<u8> {
     source.end_of_stream().unwrap();
     pause(&pipeline);
     wait_for_its_end(&pipeline);
+    if all_ended {
+        assert!(pipeline.by_name("c").unwrap().send_event(gst::event::Eos::new()));
+        pipeline.set_state(gst::State::Playing).unwrap();
+        wait_for(&pipeline, gst::MessageType::Eos);
+        pipeline.set_state(gst::State::Paused).unwrap();
+    }
     seek(&pipeline, 1000);
     let sample: gst::Sample = pipeline.by_name("sink").unwrap().property("last-sample");
     pipeline.set_state(gst::State::Null).unwrap();
@@ -175,9 +182,10 @@ fn sought_after(slides: &[(u64, usize)]) -> Vec<u8> {
 #[test]
 fn a_secrets_last_frame_that_was_still_to_come_serves_after_a_seek() {
     let (first, last) = ((0, 3), (60_000, 8));
-    let made = sought_after(&[first, last]);
-    assert!(made == sought_after(&[(0, last.1)]));
-    assert!(made != sought_after(&[first]));
+    let made = sought_after(&[first, last], false);
+    assert!(made == sought_after(&[(0, last.1)], false));
+    assert!(made != sought_after(&[first], false));
+    assert!(made == sought_after(&[first, last], true));
 }
 
 #[test]

@@ -47,6 +47,23 @@ impl Conceal {
         }
     }
 
+    /// Flushes all pads, as a seek does.
+    pub fn flush(&mut self) {
+        let seqnum = gst::Seqnum::next();
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        let events = [
+            gst::event::FlushStart::builder().seqnum(seqnum).build(),
+            gst::event::FlushStop::builder(true).seqnum(seqnum).build(),
+            gst::event::Segment::builder(&segment).seqnum(seqnum).build(),
+        ];
+        for event in &events {
+            self.cover.push_event(event.clone());
+            for secret in &mut self.secrets {
+                secret.push_event(event.clone());
+            }
+        }
+    }
+
     pub fn push_and_pull(&mut self, cover: gst::Buffer) -> gst::Buffer {
         self.cover.push(cover).unwrap();
         self.cover.pull().unwrap()
