@@ -20,9 +20,8 @@ fn format() -> VideoInfo {
 fn a_secret_may_change_its_format_rate_and_size() {
     let mut conceal = Conceal::new(&format(), &format());
     let (cover, mut stills) = (picture(SIZE.0, SIZE.1, 1), secrets(SIZE, 10));
-    for (harness, still) in conceal.secrets.iter_mut().zip(&stills).skip(1) {
-        harness.push(buffer(still, &format(), 0)).unwrap();
-        harness.push_event(gst::event::Eos::new());
+    for (u, still) in stills.iter().enumerate().skip(1) {
+        conceal.push_still(u, still, &format());
     }
     conceal.secrets[0].push(buffer(&stills[0], &format(), 0)).unwrap();
     conceal.cover.push(buffer(&cover, &format(), 0)).unwrap();
@@ -49,9 +48,8 @@ fn a_secret_may_change_its_format_rate_and_size() {
 fn caps_that_wait_at_the_end_count_after_a_flush() {
     let mut conceal = Conceal::new(&format(), &format());
     let (cover, stills) = (picture(SIZE.0, SIZE.1, 1), secrets(SIZE, 10));
-    for (harness, still) in conceal.secrets.iter_mut().zip(&stills).skip(1) {
-        harness.push(buffer(still, &format(), 0)).unwrap();
-        harness.push_event(gst::event::Eos::new());
+    for (u, still) in stills.iter().enumerate().skip(1) {
+        conceal.push_still(u, still, &format());
     }
     conceal.secrets[0].push(buffer(&stills[0], &format(), 0)).unwrap();
     conceal.cover.push(buffer(&cover, &format(), 0)).unwrap();
@@ -62,10 +60,9 @@ fn caps_that_wait_at_the_end_count_after_a_flush() {
     conceal.cover.push_event(gst::event::Eos::new());
     assert_eq!(conceal.cover.pull_until_eos().unwrap(), None);
     conceal.flush();
-    conceal.push_stills(&stills[..1], &other);
-    for (harness, still) in conceal.secrets.iter_mut().zip(&stills).skip(1) {
-        harness.push(buffer(still, &format(), 0)).unwrap();
-        harness.push_event(gst::event::Eos::new());
+    conceal.push_still(0, &stills[0], &other);
+    for (u, still) in stills.iter().enumerate().skip(1) {
+        conceal.push_still(u, still, &format());
     }
     let made = conceal.push_and_pull(buffer(&cover, &format(), 0));
     assert_eq!(read(&made, &format()), stego(&cover, &stills));

@@ -53,12 +53,14 @@ fn a_run_leaves_weights_that_info_describes() {
     assert!(stdout.contains("validation, cover / mosaic dB"), "{stdout}");
     assert!(stdout.contains("cover / secret dB: 2x2 - / "), "{stdout}");
     // What is not asked for stays.
-    for _ in 0..2 {
+    let check_blocks = || {
         let (stdout, _) = worked(&["info", &hiding, &rescaling]);
         let blocks = ["InvBlocks 2", "InvBlocks 1"].map(|blocks| stdout.contains(blocks));
         assert_eq!(blocks, [true; 2], "{stdout}");
-        worked(&[&run[..11], &["--resume", out]].concat());
-    }
+    };
+    check_blocks();
+    worked(&[&run[..11], &["--resume", out]].concat());
+    check_blocks();
     refused(&[&run[..], &["--resume", out]].concat(), &[&hiding, "2 InvBlocks", "1 asked"]);
 }
 

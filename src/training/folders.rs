@@ -60,13 +60,14 @@ pub fn check_own_hiding(out: &Path, grids: &[Grid]) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Io`].
 pub fn bring(from: &Path, to: &Path, modules: &[Module]) -> Result<(), Error> {
-    for module in modules {
-        let names: Vec<_> = module.candidates().into_iter().map(Module::file_name).collect();
-        let found = names.iter().find(|name| from.join(name).exists());
-        let Some(name) = found.filter(|_| names.iter().all(|name| !to.join(name).exists())) else {
+    for &module in modules {
+        let Some(name) = found(from, module).map(Module::file_name) else {
             continue;
         };
-        let (source, target) = (from.join(name), to.join(name));
+        if found(to, module).is_some() {
+            continue;
+        }
+        let (source, target) = (from.join(&name), to.join(&name));
         let failed = |path: &Path| {
             let path = path.to_path_buf();
             |source| Error::Io { path, source }
@@ -86,9 +87,15 @@ fn has_weights(folder: &Path) -> Result<bool, Error> {
 
 /// The files of those modules that the folder has no weights for.
 pub fn absent(folder: &Path, modules: &[Module]) -> Vec<String> {
-    let there = |module: Module| folder.join(module.file_name()).exists();
-    let absent = modules.iter().filter(|module| !module.candidates().into_iter().any(there));
+    let absent = modules.iter().filter(|&&module| found(folder, module).is_none());
     absent.map(|module| module.file_name()).collect()
+}
+
+/// The module whose file in a folder serves as a module: a hiding module for one grid starts from its
+/// own or from the one for all.
+pub(super) fn found(folder: &Path, module: Module) -> Option<Module> {
+    let mut candidates = module.candidates().into_iter();
+    candidates.find(|candidate| folder.join(candidate.file_name()).is_file())
 }
 
 #[cfg(test)]

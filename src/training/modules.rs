@@ -8,6 +8,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::Error;
+use super::folders::found;
 use crate::network::hiding::Hiding;
 use crate::network::noise_shaping::NoiseShaper;
 use crate::network::rescaling::Rescaling;
@@ -18,15 +19,11 @@ use crate::network::{Grid, Precision};
 const HIDING_CLAMP: f64 = 2.0;
 const RESCALING_CLAMP: f64 = 1.0;
 
-/// The first file of a module in some folders. A hiding module for one grid starts from its own or
-/// from the one for all.
+/// The first file that serves as a module in some folders.
 fn first_with(module: Module, folders: &[PathBuf]) -> Result<Option<WeightsFile>, Error> {
-    let sources = module.candidates();
-    let files = folders.iter().flat_map(|folder| {
-        sources.iter().map(move |&source| (folder.join(source.file_name()), source))
-    });
-    let mut found = files.filter(|(path, _)| path.is_file());
-    let file = found.next().map(|(path, source)| WeightsFile::open_as(&path, source));
+    let mut found = folders.iter().filter_map(|folder| Some((folder, found(folder, module)?)));
+    let file = found.next();
+    let file = file.map(|(folder, own)| WeightsFile::open_as(&folder.join(own.file_name()), own));
     Ok(file.transpose()?)
 }
 

@@ -41,10 +41,15 @@ impl Conceal {
 
     /// Gives each secret pad one frame and its end.
     pub fn push_stills(&mut self, stills: &[Frame], secret_info: &VideoInfo) {
-        for (harness, still) in self.secrets.iter_mut().zip(stills) {
-            harness.push(buffer(still, secret_info, 0)).unwrap();
-            harness.push_event(gst::event::Eos::new());
+        for (u, still) in stills.iter().enumerate() {
+            self.push_still(u, still, secret_info);
         }
+    }
+
+    /// Gives a secret pad one frame and its end.
+    pub fn push_still(&mut self, u: usize, still: &Frame, secret_info: &VideoInfo) {
+        self.secrets[u].push(buffer(still, secret_info, 0)).unwrap();
+        self.secrets[u].push_event(gst::event::Eos::new());
     }
 
     /// Flushes all pads, as a seek does.

@@ -61,11 +61,11 @@ pub struct TrainArgs {
     resume: Option<PathBuf>,
     /// InvBlocks of the hiding module; by default those it goes on from, 16 if it starts fresh.
     #[arg(long, value_parser = blocks())]
-    hiding_blocks: Option<u16>,
+    hiding_blocks: Option<usize>,
     /// InvBlocks of each rescaling module; by default the most of those it goes on from, 8 if all
     /// start fresh.
     #[arg(long, value_parser = blocks())]
-    rescaling_blocks: Option<u16>,
+    rescaling_blocks: Option<usize>,
     /// Peak learning rate; by default the recipe's.
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
@@ -208,9 +208,7 @@ fn keep_blocks(args: &mut TrainArgs, device: Device) -> Result<(), Error> {
     let is_hiding = |module: &Module| matches!(module, Module::Hiding(_));
     let (hiding, rescaling): (Vec<_>, Vec<_>) =
         modules(args, device).into_iter().partition(is_hiding);
-    let most =
-        |modules: &[Module]| Ok::<_, Error>(most_blocks(modules, from)?.map(|most| most as u16));
-    let (hiding, rescaling) = (most(&hiding)?, most(&rescaling)?);
+    let (hiding, rescaling) = (most_blocks(&hiding, from)?, most_blocks(&rescaling, from)?);
     args.hiding_blocks = args.hiding_blocks.or(hiding);
     args.rescaling_blocks = args.rescaling_blocks.or(rescaling);
     Ok(())
@@ -245,8 +243,8 @@ fn minutes(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn blocks() -> RangedI64ValueParser<u16> {
-    clap::value_parser!(u16).range(1..=MOST_BLOCKS as i64)
+fn blocks() -> RangedI64ValueParser<usize> {
+    RangedI64ValueParser::new().range(1..=MOST_BLOCKS as i64)
 }
 
 /// Tells from now on whether Ctrl-C was pressed or SIGTERM sent: the run then saves and ends. A second
@@ -278,8 +276,8 @@ fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config 
     Config {
         stages: stages(args).into_iter().map(|(stage, _)| stage).collect(),
         blocks: Blocks {
-            hiding: args.hiding_blocks.map_or(recipe.blocks.hiding, usize::from),
-            rescaling: args.rescaling_blocks.map_or(recipe.blocks.rescaling, usize::from),
+            hiding: args.hiding_blocks.unwrap_or(recipe.blocks.hiding),
+            rescaling: args.rescaling_blocks.unwrap_or(recipe.blocks.rescaling),
         },
         budget: match args.steps {
             Some(steps) => Budget::Steps((steps.get() as f64 * share).ceil() as u64),
