@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Pictures on disk: which files of a folder are some, and their pixels.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageDecoder, ImageReader, ImageResult, Limits, RgbImage};
+use image::error::{DecodingError, ImageFormatHint};
+use image::{
+    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits, RgbImage,
+};
 
 /// The PNG and JPEG files of a folder, in byte order of their names; others are left alone.
 pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -29,7 +32,12 @@ const LONGEST_SIDE: u32 = 1 << 15;
 pub fn open(path: &Path) -> ImageResult<RgbImage> {
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
-    let mut reader = ImageReader::open(path)?.with_guessed_format()?;
+    let bytes = std::fs::read(path)?;
+    let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
+    if reader.format() == Some(ImageFormat::Jpeg) && is_cut_short(&bytes) {
+        let format = ImageFormatHint::Exact(ImageFormat::Jpeg);
+        return Err(ImageError::Decoding(DecodingError::new(format, "the file is cut short")));
+    }
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
     // A few bytes can claim more pixels than any memory holds.
@@ -38,6 +46,15 @@ pub fn open(path: &Path) -> ImageResult<RgbImage> {
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
     Ok(picture.into_rgb8())
+}
+
+/// Whether a JPEG ends within its picture, which the decoder would fill with grey.
+fn is_cut_short(jpeg: &[u8]) -> bool {
+    const START_OF_SCAN: u8 = 0xDA;
+    const END_OF_IMAGE: u8 = 0xD9;
+    // Within a scan no 0xFF is followed by one of these.
+    let last = |marker| jpeg.windows(2).rposition(|bytes| bytes == [0xFF, marker]);
+    last(END_OF_IMAGE) < last(START_OF_SCAN)
 }
 
 #[cfg(test)]
@@ -54,6 +71,20 @@ mod tests {
         let path = folder.path().join("huge.png");
         std::fs::write(&path, png).unwrap();
         assert!(matches!(open(&path), Err(image::ImageError::Limits(_))));
+    }
+
+    #[test]
+    fn a_jpeg_that_is_cut_short_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cut.jpg");
+        let noise = |x: u32, y: u32| image::Rgb([x * 37, y * 91, x * y].map(|v| v as u8));
+        RgbImage::from_fn(64, 64, noise).save(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert!(open(&path).is_ok());
+        for length in [whole.len() / 2, whole.len() - 2] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert!(open(&path).unwrap_err().to_string().contains("cut short"), "{length}");
+        }
     }
 
     #[test]
