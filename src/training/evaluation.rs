@@ -23,8 +23,13 @@ pub struct Group {
     pub secrets: Vec<PathBuf>,
 }
 
-/// Cuts a list of files into groups, a cover then N secrets, until each file was used; the last
-/// group wraps round to the first files.
+/// Every so-manieth picture is a cover, however many secrets it hides, so that stegos of different N
+/// are of the same covers.
+const COVER_EVERY: usize = 5;
+
+/// Groups of consecutive files, a cover then N secrets. Each but the first begins [`COVER_EVERY`]
+/// files after the one before, or N + 1 if that is less, so that each file is used; the last ones
+/// wrap round to the first files.
 ///
 /// # Errors
 /// [`Error::Pictures`] if there are fewer than one group takes.
@@ -33,9 +38,10 @@ pub fn groups(files: &[PathBuf], grid: Grid) -> Result<Vec<Group>, Error> {
     if files.len() < size {
         return Err(Error::Pictures { found: files.len(), needed: size, secrets: grid.secrets() });
     }
-    let groups = (0..files.len().div_ceil(size))
-        .map(|group| {
-            let mut members = files.iter().cycle().skip(group * size).take(size).cloned();
+    let groups = (0..files.len())
+        .step_by(size.min(COVER_EVERY))
+        .map(|first| {
+            let mut members = files.iter().cycle().skip(first).take(size).cloned();
             let cover = members.next().unwrap_or_default();
             Group { cover, secrets: members.collect() }
         })
@@ -54,6 +60,11 @@ impl Scores {
     fn add(&mut self, original: &RgbImage, received: &RgbImage) {
         self.rgb.push(metrics::rgb(original, received));
         self.luma.push(metrics::luma(original, received));
+    }
+
+    /// How many pictures were measured; without any there is neither mean nor worst.
+    pub fn count(&self) -> usize {
+        self.rgb.len()
     }
 
     /// Mean over R, G and B.
@@ -88,6 +99,15 @@ pub struct Measured {
     pub scores: SideScores,
 }
 
+/// Which pictures scores are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Covers and stegos.
+    Cover,
+    /// Secrets and what was revealed of them.
+    Secret,
+}
+
 /// Scores of covers and of secrets.
 #[derive(Clone, Debug, Default)]
 pub struct SideScores {
@@ -95,6 +115,16 @@ pub struct SideScores {
     pub cover: Scores,
     /// Each revealed secret against its original.
     pub secret: Scores,
+}
+
+impl SideScores {
+    /// The scores of one side.
+    pub fn of(&self, side: Side) -> &Scores {
+        match side {
+            Side::Cover => &self.cover,
+            Side::Secret => &self.secret,
+        }
+    }
 }
 
 /// What hides and reveals.
@@ -224,5 +254,47 @@ mod tests {
         assert_eq!(groups[1].cover, files[5]);
         let wrapped = [&files[6..], &files[..3]].concat();
         assert_eq!(groups[1].secrets, wrapped);
+    }
+
+    #[test]
+    fn covers_are_the_same_for_every_n() {
+        let files: Vec<PathBuf> = (0..18).map(|k| k.to_string().into()).collect();
+        let covers = |secrets| {
+            let groups = groups(&files, Grid::for_secrets(secrets).unwrap()).unwrap();
+            groups.into_iter().map(|group| group.cover).collect::<Vec<_>>()
+        };
+        let expected: Vec<PathBuf> = ["0", "5", "10", "15"].map(Into::into).into();
+        assert_eq!(covers(4), expected);
+        assert_eq!(covers(16), expected);
+    }
+
+    #[test]
+    fn the_mean_and_the_worst_are_over_all_pictures() {
+        let grey = |value| RgbImage::from_pixel(16, 16, image::Rgb([value; 3]));
+        let mut scores = Scores::default();
+        for received in [101, 110, 102] {
+            scores.add(&grey(100), &grey(received));
+        }
+        // 20 lg 255, less 20 lg of the error.
+        let psnr = [48.1308, 28.1308, 42.1102];
+        assert!((scores.mean_rgb().psnr - psnr.iter().sum::<f64>() / 3.0).abs() < 1e-3);
+        assert!((scores.worst_rgb().psnr - psnr[1]).abs() < 1e-3);
+        // Y spans 219 of 255 steps.
+        assert!((scores.worst_luma().psnr - scores.worst_rgb().psnr - 1.3219).abs() < 1e-3);
+        assert!((scores.mean_luma().psnr - scores.mean_rgb().psnr - 1.3219).abs() < 1e-3);
+        assert_eq!(scores.count(), 3);
+        assert!(scores.worst_rgb().ssim < scores.mean_rgb().ssim);
+    }
+
+    #[test]
+    fn a_secret_is_turned_as_its_cover_is() {
+        let secret = RgbImage::from_fn(2, 4, |x, y| image::Rgb([(x + 10 * y) as u8; 3]));
+        let frame = fitted(secret.clone(), &RgbImage::new(4, 2)).unwrap();
+        let turned = RgbImage::try_from(frame).unwrap();
+        // Clockwise: what was lowest on the left comes first.
+        assert_eq!(turned.dimensions(), (4, 2));
+        assert_eq!((turned.get_pixel(0, 0)[0], turned.get_pixel(3, 1)[0]), (30, 1));
+        let frame = fitted(secret.clone(), &RgbImage::new(2, 4)).unwrap();
+        assert_eq!(RgbImage::try_from(frame).unwrap(), secret);
     }
 }

@@ -106,6 +106,19 @@ mod tests {
         assert!((luma(&brighter, &darker).psnr - 49.4527).abs() < 1e-3);
     }
 
+    /// 65.481 / 255 of an error of 10 in red alone, and so on.
+    #[test]
+    fn luma_weighs_the_channels() {
+        let black = RgbImage::new(16, 16);
+        for (channel, psnr) in [(0, 39.939), (1, 34.080), (2, 48.315)] {
+            let mut colour = [0; 3];
+            colour[channel] = 10;
+            let coloured = RgbImage::from_pixel(16, 16, image::Rgb(colour));
+            let luma = luma(&black, &coloured).psnr;
+            assert!((luma - psnr).abs() < 1e-2, "{channel}: {luma}");
+        }
+    }
+
     /// ```python
     /// def picture(seed):
     ///     y, x = np.mgrid[:16, :24]

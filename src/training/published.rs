@@ -10,7 +10,7 @@ pub struct Published {
     /// Its name.
     pub system: &'static str,
     /// The folder of pictures that stands for its data set; none where it names no data set: then
-    /// the figure stands beside all three of [`SETS`].
+    /// the figure stands beside all three of the paper's.
     pub images: Option<&'static str>,
     /// N.
     pub secrets: u32,
@@ -21,7 +21,7 @@ pub struct Published {
 }
 
 /// The folders of the paper's data sets: DIV2K, COCO, ImageNet.
-pub const SETS: [&str; 3] = ["div2k_256", "coco_256", "imagenet_256"];
+const SETS: [&str; 3] = ["div2k_256", "coco_256", "imagenet_256"];
 
 /// The paper.
 pub const PAPER: &str = "InvMIHNet";
@@ -50,7 +50,7 @@ const fn figure_3(
 /// Chen et al., "Invertible Mosaic Image Hiding Network for Very Large Capacity Image
 /// Steganography", ICASSP 2024: Table 1 for N = 4 (ISN, CVPR 2021, and DeepMIH, TPAMI 2022, as
 /// trained there). For N > 4 the chart in its authors' program, and ISN's recovery.
-pub const PUBLISHED: [Published; 16] = [
+const PUBLISHED: [Published; 16] = [
     table_1(PAPER, SETS[0], (37.66, 0.945), (33.36, 0.939)),
     table_1(PAPER, SETS[1], (34.98, 0.932), (29.11, 0.875)),
     table_1(PAPER, SETS[2], (36.86, 0.948), (32.90, 0.931)),
@@ -81,16 +81,16 @@ pub fn published(images: &str, secrets: u32) -> impl Iterator<Item = &'static Pu
 pub const CLASSICAL_SECRETS: [u32; 5] = [4, 6, 8, 9, 16];
 
 /// The cover's PSNR in dB, and the secrets' mean for each of [`CLASSICAL_SECRETS`].
-pub type ClassicalPoint = (f64, [f64; 5]);
+type ClassicalPoint = (f64, [f64; 5]);
 
 /// The place of three low bits a sample in a set's points.
-pub const THREE_BITS: usize = 4;
+const THREE_BITS: usize = 4;
 
 /// A careful user without a network: AVIF (4:4:4, libavif of Pillow 13.0) of each secret, spread
 /// over 1, 1.5, 2, 2.5, 3 or 3.5 low bits a sample of the cover, on each folder's own PNGs:
 /// `classical_bar.py FOLDER`. The secrets share 3k bits a pixel; each one's PSNR is read off
 /// its curve over AVIF's qualities.
-pub const CLASSICAL: [(&str, [ClassicalPoint; 6]); 5] = [
+const CLASSICAL: [(&str, [ClassicalPoint; 6]); 5] = [
     (
         "div2k_256",
         [
