@@ -239,6 +239,7 @@ fn stopped_by(name: &str) {
     // At the share of the budget that was spent, of another budget: nothing to speak of.
     let text = run.worked(3, true);
     assert!(step > 0 && text.contains(&format!("going on after step {step}")), "{text}");
+    assert!(text.contains("budget 3 steps, so far 1000000 steps"), "{text}");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 //! The learning rate over the budget of time or steps.
 
 use std::f64::consts::PI;
+use std::fmt;
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 /// Share of the budget in which the rate rises from zero: the optimizer starts without moments.
 const WARM_UP: f64 = 0.05;
@@ -10,12 +13,22 @@ const WARM_UP: f64 = 0.05;
 const PLATEAU: f64 = 0.4;
 
 /// What a run may spend.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Budget {
     /// Wall-clock time.
     Time(Duration),
     /// Optimizer steps.
     Steps(u64),
+}
+
+/// `85 minutes`, `1000 steps`.
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(time) => write!(f, "{:.4} minutes", time.as_secs_f64() / 60.0),
+            Self::Steps(steps) => write!(f, "{steps} steps"),
+        }
+    }
 }
 
 /// How the rate falls, after a short rise.

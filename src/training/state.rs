@@ -16,6 +16,7 @@ use super::clipping::Clip;
 use super::divergence::Watch;
 use super::optimizer::Method;
 use super::run::{Config, Stage};
+use super::schedule::Budget;
 use crate::network::weights::{SENSITIVITY, write_whole};
 
 /// The version of the format written and read here.
@@ -47,7 +48,6 @@ struct Plan {
     hiding_blocks: usize,
     rescaling_blocks: usize,
     method: Method,
-    #[serde(default)]
     own_hiding: bool,
 }
 
@@ -64,7 +64,7 @@ impl Plan {
     }
 }
 
-/// What may change while a run goes on; the user is told.
+/// What may change while a run goes on, as the budget may; the user is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Terms {
     rate: f64,
@@ -95,8 +95,8 @@ impl Terms {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Description {
     plan: Plan,
-    /// Not in every state of this version.
-    terms: Option<Terms>,
+    terms: Terms,
+    budget: Budget,
     stage: Stage,
     standing: Standing,
     optimizer_steps: BTreeMap<String, u64>,
@@ -121,7 +121,8 @@ impl State {
     ) -> Self {
         let description = Description {
             plan: Plan::of(config),
-            terms: Some(Terms::of(config)),
+            terms: Terms::of(config),
+            budget: config.budget,
             stage: config.stage,
             standing,
             optimizer_steps,
@@ -196,11 +197,22 @@ impl State {
         self.description.plan == Plan::of(config)
     }
 
+    /// Whether losses and norms up to here are of no use from here on.
+    pub fn is_of_other_terms(&self, config: &Config) -> bool {
+        self.description.terms != Terms::of(config)
+    }
+
     /// What is other than it was up to here and may be, as `--patch 144, so far 96`.
     pub fn changes(&self, config: &Config) -> Vec<String> {
-        let before = self.description.terms.iter().flat_map(Terms::options);
-        let changed = Terms::of(config).options().into_iter().zip(before).filter(|(a, b)| a != b);
-        changed.map(|((name, now), (_, before))| format!("{name} {now}, so far {before}")).collect()
+        let options = |terms: &Terms, budget: Budget| {
+            terms.options().into_iter().chain([("the stage's budget", budget.to_string())])
+        };
+        let before = options(&self.description.terms, self.description.budget);
+        let changed = options(&Terms::of(config), config.budget).zip(before);
+        changed
+            .filter(|(now, before)| now != before)
+            .map(|((name, now), (_, before))| format!("{name} {now}, so far {before}"))
+            .collect()
     }
 
     /// The state in a folder, if an unfinished run left one.
@@ -258,8 +270,12 @@ fn parse(bytes: &[u8]) -> Result<(Description, HashMap<String, Tensor>), String>
     if format != FORMAT {
         return Err(format!("its format is version {format}, this program reads {FORMAT}"));
     }
-    let description =
+    let description: Description =
         serde_json::from_str(entry("run")?).map_err(|error| format!("its 'run': {error}"))?;
+    let Description { plan, stage, .. } = &description;
+    if !plan.stages.contains(stage) {
+        return Err(format!("its 'run' is in the stage {stage}, which it does not plan"));
+    }
     let tensors = file.iter().map(|(name, view)| Ok((name.into(), tensor(name, &view)?)));
     Ok((description, tensors.collect::<Result<_, String>>()?))
 }
@@ -301,4 +317,28 @@ fn bytes(tensor: &Tensor) -> Vec<u8> {
     let mut bytes = vec![0; tensor.numel() * 4];
     tensor.copy_data_u8(&mut bytes, tensor.numel());
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::preset::Preset;
+
+    #[test]
+    fn a_stage_that_the_run_does_not_plan_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = |stage| {
+            let grids = vec!["2x2".parse().unwrap()];
+            let recipe = Config::of(Preset::Shipped, stage, grids, folder.path());
+            Config { stages: vec![Stage::Rescaling], ..recipe }
+        };
+        let save = |stage| {
+            let (standing, steps) = (Standing::default(), BTreeMap::new());
+            State::new(&config(stage), standing, steps, 0).save().unwrap();
+            State::open(folder.path())
+        };
+        assert!(save(Stage::Rescaling).unwrap().is_some());
+        let error = save(Stage::Joint).err().unwrap().to_string();
+        assert!(error.contains("run.state") && error.contains("joint"), "{error}");
+    }
 }

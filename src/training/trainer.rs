@@ -124,8 +124,8 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Goes on where a run that was broken off stood, on the same curve. What
-    /// [`changes`](State::changes) is not held against what was before.
+    /// Goes on where a run that was broken off stood, on the same curve. On
+    /// [other terms](State::is_of_other_terms) it is not held against what was before.
     ///
     /// # Errors
     /// [`Error::State`] for a state that lacks a tensor or has one of another shape.
@@ -147,7 +147,7 @@ impl<'a> Trainer<'a> {
             steps: moved.clone(),
         };
         self.standing = state.standing().clone();
-        if !state.changes(&self.config).is_empty() {
+        if state.is_of_other_terms(&self.config) {
             // Losses and norms are of another size, and a rate that was lowered is not halved again.
             let Standing { step, progress, skipped, .. } = self.standing;
             self.standing = Standing { step, progress, skipped, ..Standing::default() };

@@ -139,43 +139,17 @@ pub fn train(mut args: TrainArgs) -> Result<(), Error> {
     for (stage, share) in stages(&args) {
         Trainer::check(&config(&args, device, stage, share), &resume)?;
     }
-    let mut photographs = load(&args, device)?;
-    let held_out = photographs.held_out();
-    let validation = match held_out.len() {
-        few if few < photographs.len() => format!("{few} more to validate"),
-        _ => "too few to keep some to validate".into(),
-    };
-    say!(
-        "{} photographs, {validation}, device {device:?}, convolutions in {:?}",
-        photographs.len(),
-        Precision::best(device)
-    );
+    let (photographs, held_out) = load(&args, device)?;
     let stopped = stop_when_asked();
     let mut state = unfinished(&args, device)?;
-    if let Some(from) = &args.resume {
-        let modules = modules(&args, device);
-        for file in folders::absent(from, &modules) {
-            say!("there is no {file} in {} to go on from", from.display());
-        }
-        folders::bring(from, &args.out, &modules)?;
-    }
+    bring_modules(&args, device)?;
     let first = state.as_ref().map(State::stage);
     for (stage, share) in
         stages(&args).into_iter().skip_while(|(s, _)| first.is_some_and(|first| first != *s))
     {
         let config = config(&args, device, stage, share);
         let mut trainer = Trainer::new(config.clone(), &photographs, &held_out, &resume)?;
-        match state.take() {
-            Some(state) => {
-                let step = state.standing().step;
-                say!("{stage}, going on after step {step}");
-                for change in state.changes(&config) {
-                    say!("from here on {change}");
-                }
-                trainer.restore(&state)?;
-            }
-            None => say!("{stage}"),
-        }
+        begin(&mut trainer, &config, state.take())?;
         let progress = progress_bar("{percent}% [{bar:30}] {eta} left, {msg}");
         progress.set_length(1000);
         trainer.run(|event| {
@@ -194,6 +168,30 @@ pub fn train(mut args: TrainArgs) -> Result<(), Error> {
     State::remove(&args.out)?;
     say!("weights written to {}", args.out.display());
     Ok(())
+}
+
+/// Has a folder's modules to go on from in the run's own, and says which are not there.
+fn bring_modules(args: &TrainArgs, device: Device) -> Result<(), Error> {
+    let Some(from) = &args.resume else { return Ok(()) };
+    let modules = modules(args, device);
+    for file in folders::absent(from, &modules) {
+        say!("there is no {file} in {} to go on from", from.display());
+    }
+    folders::bring(from, &args.out, &modules)
+}
+
+/// Has a stage begin, or go on from the state that it was broken off in.
+fn begin(trainer: &mut Trainer, config: &Config, state: Option<State>) -> Result<(), Error> {
+    let stage = config.stage;
+    let Some(state) = state else {
+        say!("{stage}");
+        return Ok(());
+    };
+    say!("{stage}, going on after step {}", state.standing().step);
+    for change in state.changes(config) {
+        say!("from here on {change}");
+    }
+    trainer.restore(&state)
 }
 
 /// What the stages train or make tiles with.
@@ -294,15 +292,26 @@ fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config 
     }
 }
 
-fn load(args: &TrainArgs, device: Device) -> Result<Photographs, Error> {
+/// The photographs to train on and those to validate with.
+fn load(args: &TrainArgs, device: Device) -> Result<(Photographs, Photographs), Error> {
     let progress = progress_bar("decoding [{bar:30}] {pos}/{len}, {eta} left");
-    let photographs = Photographs::load(&args.images, args.patch, device, &progress)?;
+    let mut photographs = Photographs::load(&args.images, args.patch, device, &progress)?;
     progress.finish_and_clear();
     if let Some((file, reason)) = photographs.skipped.first() {
         let count = photographs.skipped.len();
         eprintln!("{count} file(s) skipped, the first '{}': {reason}", file.display());
     }
-    Ok(photographs)
+    let held_out = photographs.held_out();
+    let validation = match held_out.len() {
+        few if few < photographs.len() => format!("{few} more to validate"),
+        _ => "too few to keep some to validate".into(),
+    };
+    say!(
+        "{} photographs, {validation}, device {device:?}, convolutions in {:?}",
+        photographs.len(),
+        Precision::best(device)
+    );
+    Ok((photographs, held_out))
 }
 
 /// Shows a run's events.
