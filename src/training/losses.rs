@@ -28,7 +28,8 @@ pub struct Weights {
     pub divergence: f64,
     /// λ1: |secret − recovered|.
     pub secret: f64,
-    /// λ2: ‖mosaic − bicubic‖² over its tiles, times mn/4 so that a coarser grid is guided as much.
+    /// λ2: ‖mosaic − bicubic‖² over its tiles; where errors are evened, times mn/4 so that a coarser
+    /// grid is guided as much.
     pub guide: f64,
     /// λ3: ‖mosaic − recovered mosaic‖².
     pub mosaic: f64,
@@ -78,10 +79,9 @@ impl Weights {
         grid: Grid,
     ) -> Tensor {
         let guide = squared(tiles, &bicubic_tiles(secrets, grid));
-        let weight = self.guide * grid.secrets() as f64 / 4.0;
-        let error = match self.measure {
-            Measure::Paper => secrets.l1_loss(recovered, Reduction::Mean),
-            Measure::Even => evened(secrets, recovered),
+        let (error, weight) = match self.measure {
+            Measure::Paper => (secrets.l1_loss(recovered, Reduction::Mean), self.guide),
+            Measure::Even => (evened(secrets, recovered), self.guide * grid.secrets() as f64 / 4.0),
         };
         let loss = error * self.secret + guide * weight;
         if self.divergence == 0.0 {

@@ -9,7 +9,9 @@ use super::schedule::Shape;
 /// A recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// Eq. 3 with its λ, 2e-4 halved four times over the whole run (paper, section 3.1).
+    /// Eq. 3 with its λ, Adam at 2e-4 halved four times over the whole run (paper, section 3.1). What
+    /// the paper leaves open is as in the other recipe: a warm-up, clipped gradients, averaged weights,
+    /// half of the mosaics scrambled, β2 = 0.99, and noise for hiding while rescaling is trained alone.
     Paper,
     /// No divergence term, the cover's error weighed against the secrets', Muon, a cosine to zero.
     Shipped,

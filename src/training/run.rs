@@ -176,7 +176,8 @@ pub struct Report {
     pub cover: f64,
     /// Running mean of the recovered secrets' PSNR in dB; the mosaic's while hiding is trained alone.
     pub secret: f64,
-    /// Cover pixels a second since the stage began or was gone on with.
+    /// Cover pixels a second since the stage began or was gone on with; while rescaling is trained
+    /// alone, those of secrets.
     pub pixels_per_second: f64,
     /// Steps left out because their loss was not finite or their gradient of no use.
     pub skipped: u64,
