@@ -60,9 +60,9 @@ fn file(folder: &Path, name: &str) -> Option<PathBuf> {
 }
 
 fn default_folders() -> Vec<PathBuf> {
-    let environment = std::env::var_os("INVMIH_MODEL_PATH").map(PathBuf::from);
+    let environment = std::env::var_os("INVMIH_MODEL_PATH").filter(|path| !path.is_empty());
     let installed = option_env!("INVMIH_DATADIR").map(PathBuf::from);
-    in_order(environment, installed)
+    in_order(environment.map(PathBuf::from), installed)
 }
 
 /// The folders that are set, and the source tree's last.
