@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which files keep R, G and B: every row of the README's table, on frames of noise.
+//! Which files keep R, G and B: every row of the README's table, on frames of noise with
+//! an alpha channel.
 
 mod common;
 
@@ -8,7 +9,7 @@ use std::path::Path;
 
 use common::launch::Folder;
 use common::stream::decoded;
-use image::RgbImage;
+use image::{RgbImage, RgbaImage};
 
 const WIDTH: u32 = 64;
 const HEIGHT: u32 = 48;
@@ -46,6 +47,15 @@ fn noise(seed: u32) -> RgbImage {
     })
 }
 
+/// The same with an alpha channel: every other column cannot be seen.
+fn noise_with_alpha(seed: u32) -> RgbaImage {
+    let noise = noise(seed);
+    RgbaImage::from_fn(WIDTH, HEIGHT, |x, y| {
+        let [r, g, b] = noise.get_pixel(x, y).0;
+        image::Rgba([r, g, b, if x % 2 == 0 { 0 } else { 255 }])
+    })
+}
+
 /// The R, G and B that went into a file and came out of it again, frame by frame.
 fn carry(folder: &Folder, elements: &str) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let single = ["pngenc", "webpenc"]
@@ -70,7 +80,7 @@ fn what_the_readme_calls_exact_is_exact_and_what_it_calls_lost_is_lost() {
     assert_eq!(rows.iter().filter(|(_, exact)| !*exact).count(), 5, "{rows:?}");
     let folder = Folder::new();
     for frame in 0..FRAMES {
-        noise(frame).save(folder.path(&format!("noise_{frame:02}.png"))).unwrap();
+        noise_with_alpha(frame).save(folder.path(&format!("noise_{frame:02}.png"))).unwrap();
     }
     for (elements, exact) in rows {
         let (before, after) = carry(&folder, elements);

@@ -6,6 +6,7 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::conceal::{Conceal, element, secrets};
+use common::launch::PHOTOS;
 use common::{SECRETS, buffer, bus, info, picture};
 use gst::prelude::*;
 use gst_check::Harness;
@@ -171,9 +172,8 @@ fn a_gap_in_the_cover_stays_a_gap() {
 #[test]
 fn a_gap_before_the_covers_caps_is_left_out() {
     let mut cover_pad = Harness::with_element(&element(), Some("sink"), Some("src"));
-    let stills = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos");
     let element = cover_pad.element().unwrap();
-    element.set_property("secret-location", stills);
+    element.set_property("secret-location", PHOTOS);
     let bus = bus(&element);
     cover_pad.play();
     cover_pad.push_event(gst::event::StreamStart::new("cover"));

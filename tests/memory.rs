@@ -7,6 +7,7 @@ mod common;
 use std::process::Command;
 
 use common::error_text;
+use common::launch::PHOTOS;
 use common::pipeline::{parsed, run_to_end, small_weights};
 use gst::prelude::*;
 
@@ -35,8 +36,7 @@ fn one_frame(element: &str, (width, height): (u32, u32)) -> gst::Pipeline {
 #[ignore = "the limit can also hit allocations that abort: by hand, with RUST_BACKTRACE=0"]
 fn a_frame_too_large_for_the_memory_is_an_error_and_the_next_goes_on() {
     tch::set_num_threads(1);
-    let conceal =
-        format!("invmihconceal secret-location={}/examples/photos", env!("CARGO_MANIFEST_DIR"));
+    let conceal = format!("invmihconceal secret-location={PHOTOS}");
     for (element, large) in [("invmihreveal", (5120, 2880)), (&conceal, (3840, 2160))] {
         run_to_end(&one_frame(element, (64, 64)), LIMIT);
         allow(Some(400));

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use common::SECRETS;
+use common::launch::PHOTOS;
 use common::pipeline::{both, run_to_end};
 use gst::prelude::*;
 use gstinvmih::network::{Frame, Grid, Model, Scrambler, device};
@@ -23,7 +24,7 @@ const WATCHED: &str = "INVMIH_TEST_WATCHED";
 
 /// A cover and `secrets` secrets, photographs at one size.
 fn photographs(secrets: usize, (width, height): (usize, usize)) -> Vec<Frame> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos");
+    let folder = Path::new(PHOTOS);
     (1..=secrets + 1)
         .map(|number| {
             let picture = image::open(folder.join(format!("kodim{number:02}.png"))).unwrap();

@@ -201,3 +201,27 @@ fn pads_come_and_go_while_frames_run() {
     assert!(pipeline.bus().unwrap().pop_filtered(&[gst::MessageType::Error]).is_none());
     pipeline.set_state(gst::State::Null).unwrap();
 }
+
+#[test]
+fn a_pad_added_while_the_stream_starts_is_told_of_the_start() {
+    let element = element();
+    let mut stegos = Harness::with_element(&element, Some("sink"), Some("src"));
+    let weak = element.downgrade();
+    let src = element.static_pad("src").unwrap();
+    src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        match info.event().map(|event| event.type_()) {
+            Some(gst::EventType::StreamStart) => {
+                weak.upgrade().unwrap().request_pad_simple("src_1").unwrap();
+                gst::PadProbeReturn::Remove
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
+    stegos.play();
+    stegos.set_src_caps(format().to_caps().unwrap());
+    let mut secret = Harness::with_element(&element, None, Some("src_1"));
+    stegos.push(stego(0)).unwrap();
+    secret.pull().unwrap();
+    let id = secret.sinkpad().unwrap().stream_id().unwrap();
+    assert!(id.ends_with("/src_1"), "{id}");
+}

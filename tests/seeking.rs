@@ -107,8 +107,10 @@ fn a_flushing_seek_gives_frames_from_the_new_position() {
         pipeline.set_state(gst::State::Playing).unwrap();
         wait_for(&pipeline, gst::MessageType::Eos);
         assert_eq!(position(&pipeline), Some(gst::ClockTime::from_mseconds(3880)));
-        // From the end back.
+        // From the end back; paused, so that the sink shows the first frame.
+        pipeline.set_state(gst::State::Paused).unwrap();
         seek(&pipeline, 400);
+        pipeline.set_state(gst::State::Playing).unwrap();
         wait_for(&pipeline, gst::MessageType::Eos);
         pipeline.set_state(gst::State::Null).unwrap();
     }
@@ -154,9 +156,37 @@ fn a_secret_that_goes_on_and_cannot_seek_refuses_the_seek() {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
-/// The stego at one second after a seek, of a last secret that has ended with these frames; the stegos may
-/// have ended too.
-fn sought_after(slides: &[(u64, usize)], all_ended: bool) -> Vec<u8> {
+/// What ended the stegos before a seek.
+#[derive(Clone, Copy)]
+enum Ended {
+    No,
+    ByCover,
+    ByDownstream,
+}
+
+/// Ends the stegos.
+fn end_stegos(pipeline: &gst::Pipeline, ended: Ended) {
+    let conceal = pipeline.by_name("c").unwrap();
+    let stegos = conceal.static_pad("src").unwrap();
+    let mut probe = None;
+    match ended {
+        Ended::No => return,
+        Ended::ByCover => assert!(conceal.send_event(gst::event::Eos::new())),
+        Ended::ByDownstream => {
+            probe = stegos.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+                info.flow_res = Err(gst::FlowError::Eos);
+                gst::PadProbeReturn::Handled
+            });
+        }
+    }
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait_for(pipeline, gst::MessageType::Eos);
+    pipeline.set_state(gst::State::Paused).unwrap();
+    probe.into_iter().for_each(|probe| stegos.remove_probe(probe));
+}
+
+/// The stego at one second after a seek, of a last secret that has ended with these frames.
+fn sought_after(slides: &[(u64, usize)], ended: Ended) -> Vec<u8> {
     let pipeline = seekable("identity", "appsrc name=app");
     let source = application(&pipeline);
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
@@ -167,12 +197,7 @@ fn sought_after(slides: &[(u64, usize)], all_ended: bool) -> Vec<u8> {
     source.end_of_stream().unwrap();
     pause(&pipeline);
     wait_for_its_end(&pipeline);
-    if all_ended {
-        assert!(pipeline.by_name("c").unwrap().send_event(gst::event::Eos::new()));
-        pipeline.set_state(gst::State::Playing).unwrap();
-        wait_for(&pipeline, gst::MessageType::Eos);
-        pipeline.set_state(gst::State::Paused).unwrap();
-    }
+    end_stegos(&pipeline, ended);
     seek(&pipeline, 1000);
     let sample: gst::Sample = pipeline.by_name("sink").unwrap().property("last-sample");
     pipeline.set_state(gst::State::Null).unwrap();
@@ -182,10 +207,35 @@ fn sought_after(slides: &[(u64, usize)], all_ended: bool) -> Vec<u8> {
 #[test]
 fn a_secrets_last_frame_that_was_still_to_come_serves_after_a_seek() {
     let (first, last) = ((0, 3), (60_000, 8));
-    let made = sought_after(&[first, last], false);
-    assert!(made == sought_after(&[(0, last.1)], false));
-    assert!(made != sought_after(&[first], false));
-    assert!(made == sought_after(&[first, last], true));
+    let made = sought_after(&[first, last], Ended::No);
+    assert!(made == sought_after(&[(0, last.1)], Ended::No));
+    assert!(made != sought_after(&[first], Ended::No));
+    assert!(made == sought_after(&[first, last], Ended::ByCover));
+    assert!(made == sought_after(&[first, last], Ended::ByDownstream));
+}
+
+#[test]
+fn a_seek_to_key_frames_takes_all_sources_to_one_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = seekable("identity", &still(folder.path()));
+    pause(&pipeline);
+    let (sender, seeks) = std::sync::mpsc::channel();
+    for name in ["sink", "secret_0"] {
+        let pad = pipeline.by_name("c").unwrap().static_pad(name).unwrap();
+        let sender = sender.clone();
+        pad.peer().unwrap().add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+            if let Some(gst::EventView::Seek(seek)) = info.event().map(|event| event.view()) {
+                let _ = sender.send(seek.get().1);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+    let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
+    pipeline.seek_simple(flags, gst::ClockTime::SECOND).unwrap();
+    wait_for(&pipeline, gst::MessageType::AsyncDone);
+    let exact = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+    assert_eq!(seeks.try_iter().collect::<Vec<_>>(), [exact; 2]);
+    pipeline.set_state(gst::State::Null).unwrap();
 }
 
 #[test]

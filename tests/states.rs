@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use common::launch::PHOTOS;
 use common::pipeline::{both, parsed, resident, small_weights, wait_for_end, within};
 use gst::glib;
 use gst::prelude::*;
@@ -59,11 +60,10 @@ fn two_hundred_times_from_null_to_playing_and_back() {
 #[test]
 fn a_cover_that_is_always_ahead_can_be_sought_and_stopped() {
     within(LIMIT, || {
-        let photos = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos");
         let weights = small_weights();
         let pipeline = parsed(&format!(
             "videotestsrc ! video/x-raw,format=RGB,width=64,height=64 ! invmihconceal \
-             model-location={} secret-location={photos} ! fakesink name=sink",
+             model-location={} secret-location={PHOTOS} ! fakesink name=sink",
             weights.display()
         ));
         let arrivals = arrivals(&pipeline);

@@ -39,10 +39,16 @@ impl InvMihConceal {
                 self.announce_latency();
                 return self.taken(self.cover_pad.upcast_ref(), caps, result);
             }
+            EventView::FlushStop(_) => {
+                self.state.lock().unwrap().flush();
+                // New ones may have been dropped on their way behind the covers.
+                if let Some(caps) = self.cover_pad.sticky_event::<gst::event::Caps>(0) {
+                    self.cover_event(caps.into());
+                }
+            }
             // Before its caps nothing is known of what is missing.
             EventView::Gap(_) if self.state.lock().unwrap().covers.info().is_none() => return true,
             EventView::StreamStart(_) => self.hold_event(event.clone()),
-            EventView::FlushStop(_) => self.state.lock().unwrap().flush(),
             EventView::Segment(_) | EventView::Gap(_) | EventView::Eos(_) => {}
             _ if event.is_serialized() => {
                 self.hold_event(event);

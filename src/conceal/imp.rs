@@ -354,12 +354,7 @@ impl AggregatorImpl for InvMihConceal {
                 Step::Gap(gap) => self.send_gap(&gap),
                 Step::Wait => return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
                 Step::End => {
-                    self.stop_waiting_until_cover_comes();
-                    // The base class drops what waits on the pads; after a seek it may have to serve.
-                    let pads = self.secret_pads();
-                    pads.iter()
-                        .filter(|pad| pad.imp().has_ended())
-                        .for_each(|pad| pad.imp().keep_last());
+                    self.end();
                     self.send_last_events();
                     return Err(gst::FlowError::Eos);
                 }

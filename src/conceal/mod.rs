@@ -49,6 +49,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod covers;
+mod downstream;
 mod events;
 mod held_events;
 mod imp;

@@ -8,7 +8,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::covers::Cover;
-use super::imp::InvMihConceal;
+use super::imp::{CAT, InvMihConceal};
 use super::stego::Paired;
 use crate::latency::{Pass, frame_duration};
 use crate::stats::nanoseconds;
@@ -55,14 +55,17 @@ impl InvMihConceal {
             let wait = frame.map(|frame| frame.saturating_mul(state.batch_size as u64));
             wait.unwrap_or(pass).saturating_add(pass)
         };
+        gst::debug!(CAT, imp = self, "latency {latency}");
         self.obj().set_latency(latency, latency);
     }
 
     /// Sends a stego on, unless a flush of the cover has overtaken it.
     pub(super) fn send(&self, stego: Cover) -> Result<gst::FlowSuccess, gst::FlowError> {
         if !self.state.lock().unwrap().covers.is_current(&stego) {
+            gst::debug!(CAT, imp = self, "a flush has overtaken {:?}", stego.buffer);
             return Ok(gst::FlowSuccess::Ok);
         }
+        gst::log!(CAT, imp = self, "sending {:?}", stego.buffer);
         self.send_starts(stego.number);
         self.send_format(&stego);
         self.finish_buffer(stego.buffer)
@@ -71,7 +74,8 @@ impl InvMihConceal {
     /// Conceals a batch and sends its stegos on.
     pub(super) fn send_stegos(&self, batch: Vec<Paired>) -> Result<(), gst::FlowError> {
         let stegos = self.conceal(batch).map_err(|error| self.failed(error))?;
-        stegos.into_iter().try_for_each(|stego| self.send(stego).map(drop))
+        let mut sent = stegos.into_iter().map(|stego| self.send(stego).map(drop));
+        sent.try_for_each(|flow| flow.map_err(|flow| self.not_taken(flow)))
     }
 
     /// Ends the stream with a message on the bus, after the stegos of the covers before the fault.
@@ -122,6 +126,7 @@ impl InvMihConceal {
             self.obj().update_segment(time);
         }
         if caps {
+            gst::debug!(CAT, imp = self, "caps {}", cover.caps);
             self.obj().set_src_caps(&cover.caps);
         }
         segment

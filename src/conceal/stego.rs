@@ -10,7 +10,7 @@ use gst_video::VideoInfo;
 
 use super::covers::{Cover, Covers, is_gap};
 use super::held_events::HeldEvents;
-use super::imp::InvMihConceal;
+use super::imp::{CAT, InvMihConceal};
 use super::stills::Stills;
 use crate::latency::{Pass, PassTime};
 use crate::network::{Frame, Model, Mosaic, Scrambler};
@@ -168,6 +168,7 @@ impl InvMihConceal {
             // the last secret is linked at last.
             let held = overdue && state.covers.hold(&self.cover_pad)?;
             drop(state);
+            gst::trace!(CAT, imp = self, "secrets are missing; cover held: {held}");
             if !held {
                 // The base class would call again at once: it waits for frames, not for pads.
                 std::thread::sleep(Duration::from_millis(20));
@@ -179,8 +180,15 @@ impl InvMihConceal {
         };
         if state.stills.is_none() {
             let pads = self.secret_pads();
-            let ready = pads.iter().map(|pad| pad.imp().advance(time, late));
-            if ready.collect::<Result<Vec<_>, _>>()?.contains(&false) {
+            let mut ready = true;
+            // All of them: a source that gives several waits until each is taken.
+            for pad in &pads {
+                if !pad.imp().advance(time, late)? {
+                    gst::log!(CAT, imp = self, "the cover of {time} waits for {}", pad.name());
+                    ready = false;
+                }
+            }
+            if !ready {
                 return Ok(None);
             }
         }
@@ -195,16 +203,14 @@ impl InvMihConceal {
             return None;
         }
         let state = self.state.lock().unwrap();
+        let Some(time) = state.covers.next_time(&self.cover_pad).ok()? else {
+            return self.cover_pad.is_eos().then_some(gst::ClockTime::ZERO);
+        };
         let served = |pad: &super::SecretPad| pad.imp().has_frame() || pad.has_buffer();
         if state.stills.is_none() && !self.secret_pads().iter().all(served) {
             return None;
         }
-        match state.covers.next_time(&self.cover_pad).ok()? {
-            Some(time) => {
-                Some(time.positive().unwrap_or_default().saturating_sub(state.pass.announced()))
-            }
-            None => self.cover_pad.is_eos().then_some(gst::ClockTime::ZERO),
-        }
+        Some(time.positive().unwrap_or_default().saturating_sub(state.pass.announced()))
     }
 
     /// A cover with the mosaic of its secrets; none if these have gone in the meantime, then the
@@ -254,6 +260,7 @@ impl InvMihConceal {
             return Ok(vec![]);
         }
         let took = start.elapsed();
+        gst::log!(CAT, imp = self, "{} stegos in {took:?}", stegos.len());
         let share = took / batch.len().max(1) as u32;
         let size = stegos.first().map_or((0, 0), |stego| (stego.width(), stego.height()));
         let pass = Pass { size, pictures: stegos.len() };

@@ -7,10 +7,10 @@ use gst::subclass::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::SecretPad;
-use super::imp::InvMihConceal;
+use super::imp::{CAT, InvMihConceal};
 
 impl InvMihConceal {
-    pub(super) fn upstream_event(&self, event: gst::Event) -> bool {
+    pub(super) fn upstream_event(&self, mut event: gst::Event) -> bool {
         match event.view() {
             // A cover that its decoder skips is a stego less.
             gst::EventView::Qos(_) => true,
@@ -24,6 +24,9 @@ impl InvMihConceal {
                 if start.format() != gst::Format::Time || flags.contains(gst::SeekFlags::SEGMENT) {
                     return false;
                 }
+                let flags = exact(flags);
+                event.make_mut().structure_mut().set("flags", flags);
+                gst::debug!(CAT, imp = self, "seek {event:?}");
                 match flags.contains(gst::SeekFlags::FLUSH) {
                     true => self.seek(event),
                     false => self.parent_src_event(event),
@@ -104,6 +107,12 @@ impl InvMihConceal {
             _ => self.parent_src_query(query),
         }
     }
+}
+
+/// The flags of a seek that brings all sources to one time: each has its key frames elsewhere.
+fn exact(mut flags: gst::SeekFlags) -> gst::SeekFlags {
+    flags.remove(gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_NEAREST);
+    flags | gst::SeekFlags::ACCURATE
 }
 
 /// Of secrets whose source cannot seek, one that has no last frame to serve on.

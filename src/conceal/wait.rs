@@ -23,6 +23,8 @@ pub struct Wait {
     pub live: bool,
     /// Whether the error after the last cover was posted.
     gave_up: bool,
+    /// That downstream refused a stego, which the cover's source was told and has to report.
+    refused: Option<gst::FlowError>,
 }
 
 impl InvMihConceal {
@@ -77,17 +79,36 @@ impl InvMihConceal {
         self.report_missing();
     }
 
-    /// No cover comes any more: what is missing now is an error.
+    /// No cover comes any more: what is missing now is an error, and a refusal that its source has not
+    /// seen is for nobody else to report.
     pub(super) fn cover_ends(&self) {
-        self.wait.lock().unwrap().cover_ended = true;
-        self.report_missing();
+        let refused = {
+            let mut wait = self.wait.lock().unwrap();
+            wait.cover_ended = true;
+            wait.refused
+        };
+        match refused {
+            Some(refusal) => {
+                self.report_refusal(refusal);
+                // The base class has stopped.
+                self.obj().src_pad().push_event(gst::event::Eos::new());
+            }
+            None => self.report_missing(),
+        }
+    }
+
+    /// Whether the cover had ended when downstream refused a stego.
+    pub(super) fn cover_ended_before(&self, refusal: gst::FlowError) -> bool {
+        let mut wait = self.wait.lock().unwrap();
+        wait.refused = Some(refusal);
+        wait.cover_ended
     }
 
     /// More covers may come.
     pub(super) fn cover_comes(&self) {
         let done = {
             let mut wait = self.wait.lock().unwrap();
-            (wait.cover_ended, wait.gave_up) = (false, false);
+            (wait.cover_ended, wait.gave_up, wait.refused) = (false, false, None);
             std::mem::take(&mut wait.done)
         };
         if done {

@@ -314,6 +314,7 @@ impl InvMihReveal {
         if !linked.is_empty() {
             let size = (info.width() as usize, info.height() as usize);
             let pass = Pass { size, pictures: pictures.secrets.len() };
+            gst::log!(CAT, imp = self, "{} secrets of {stego:?}", pass.pictures);
             self.measured(pass, start.elapsed(), pictures.inference);
         }
         let mut combined = Err(gst::FlowError::NotLinked);
@@ -324,6 +325,7 @@ impl InvMihReveal {
                 false if pad.is_linked() => Ok(gst::FlowSuccess::Ok),
                 false => Err(gst::FlowError::NotLinked),
             };
+            gst::trace!(CAT, obj = pad, "{pushed:?}");
             if let Some(flow) = self.state.lock().unwrap().flow(pad, pushed) {
                 combined = flow;
             }

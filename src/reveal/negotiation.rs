@@ -14,6 +14,9 @@ impl InvMihReveal {
     /// Gives each source pad its own form of an event; a pad that is not linked can do without.
     pub(super) fn push_own_events(&self, event: &gst::Event) -> bool {
         for pad in self.obj().src_pads() {
+            if event.type_() != gst::EventType::StreamStart {
+                self.catch_up_with_start(&pad);
+            }
             match self.event_for(&pad, event) {
                 Ok(event) => {
                     pad.push_event(event);
@@ -131,6 +134,7 @@ impl InvMihReveal {
         }
         if let gst::QueryViewMut::Latency(query) = query.view_mut() {
             let own = self.state.lock().unwrap().pass.announced();
+            gst::debug!(CAT, imp = self, "own latency {own}");
             let (live, min, max) = query.result();
             query.set(live, min.saturating_add(own), max.map(|max| max.saturating_add(own)));
         }

@@ -22,8 +22,20 @@ impl InvMihReveal {
         Ok(())
     }
 
-    /// Gives a pad the caps and the segment that came while it was being added.
+    /// Gives a pad the start of the stream, if it came while the pad was being added.
+    pub(super) fn catch_up_with_start(&self, pad: &gst::Pad) {
+        let start = self.sink_pad.sticky_event::<gst::event::StreamStart>(0).map(gst::Event::from);
+        if pad.stream_id().is_none()
+            && let Some(start) = start
+            && let Ok(start) = self.event_for(pad, &start)
+        {
+            pad.push_event(start);
+        }
+    }
+
+    /// Gives a pad what came while it was being added.
     pub(super) fn catch_up(&self, pad: &gst::Pad, caps: &gst::Caps) {
+        self.catch_up_with_start(pad);
         if pad.current_caps().as_ref() != Some(caps) {
             pad.push_event(gst::event::Caps::new(caps));
         }

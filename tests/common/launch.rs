@@ -12,6 +12,9 @@ use gstinvmih::training::metrics::psnr;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
+/// Photographs, more than any number of secrets.
+pub const PHOTOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos");
+
 pub const WIDTH: u32 = 96;
 pub const HEIGHT: u32 = 64;
 /// Of the cover's video.
@@ -116,9 +119,8 @@ impl Folder {
 
 /// Seventeen landscape photographs.
 fn photographs() -> Vec<RgbImage> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos");
     let mut paths: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        fs::read_dir(PHOTOS).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "png"));
     paths.sort();
     let photos = paths.iter().map(|path| image::open(path).unwrap().into_rgb8());
