@@ -98,10 +98,15 @@ fn a_neighbour_that_wants_other_caps_asks_the_source_of_the_cover() {
     assert!(conceal.secrets.iter_mut().all(|secret| asked(secret) == 0));
     // A click in the stego is one in the cover.
     let click = gst::Structure::new_empty("application/x-gst-navigation");
-    conceal.cover.push_upstream_event(gst::event::Navigation::new(click));
-    let event = conceal.cover.try_pull_upstream_event().unwrap();
-    assert_eq!(event.type_(), gst::EventType::Navigation);
-    assert!(conceal.secrets.iter_mut().all(|secret| secret.try_pull_upstream_event().is_none()));
+    // So is a key frame.
+    let key_frame = gst_video::UpstreamForceKeyUnitEvent::builder().build();
+    for event in [gst::event::Navigation::new(click), key_frame] {
+        let sent = event.type_();
+        conceal.cover.push_upstream_event(event);
+        assert_eq!(conceal.cover.try_pull_upstream_event().unwrap().type_(), sent);
+        let mut secrets = conceal.secrets.iter_mut();
+        assert!(secrets.all(|secret| secret.try_pull_upstream_event().is_none()));
+    }
 }
 
 #[test]

@@ -14,10 +14,7 @@ impl InvMihConceal {
         match event.view() {
             // A cover that its decoder skips is a stego less.
             gst::EventView::Qos(_) => true,
-            // The caps and what is to be seen are the cover's.
-            gst::EventView::Reconfigure(_) | gst::EventView::Navigation(_) => {
-                self.cover_pad.push_event(event)
-            }
+            gst::EventView::Latency(_) => self.parent_src_event(event),
             gst::EventView::Seek(seek) => {
                 let (_, flags, _, start, ..) = seek.get();
                 // The end of a secret's segment does not say whether frames follow.
@@ -32,7 +29,8 @@ impl InvMihConceal {
                     false => self.parent_src_event(event),
                 }
             }
-            _ => self.parent_src_event(event),
+            // Caps, key frames, and what is to be seen are the cover's.
+            _ => self.cover_pad.push_event(event),
         }
     }
 
