@@ -11,6 +11,8 @@ use super::precision::Precision;
 const GROWTH: i64 = 32;
 const CONVOLUTIONS: i64 = 5;
 const NEGATIVE_SLOPE: f64 = 0.2;
+/// What all numbers of channels are a multiple of on a GPU.
+const CUDA_CHANNELS: i64 = 8;
 /// Positions of the feature maps that a CPU computes at once: what lies in its caches.
 const STRIP_POSITIONS: i64 = 1 << 15;
 
@@ -40,9 +42,52 @@ impl Convolution {
         }
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
+    fn forward(&self, x: &Tensor, zeros: &Zeros) -> Tensor {
         let (weight, bias) = (self.weight.to_kind(x.kind()), self.bias.to_kind(x.kind()));
+        let outputs = zeros.filling(weight.size()[0]);
+        let (weight, bias) = match (zeros.count, outputs) {
+            (0, 0) => (weight, bias),
+            _ => (
+                zeros.inserted(&weight).constant_pad_nd([0, 0, 0, 0, 0, 0, 0, outputs]),
+                bias.constant_pad_nd([0, outputs]),
+            ),
+        };
         x.conv2d(&weight, Some(&bias), 1, 1, 1, 1)
+    }
+}
+
+/// Channels of zeros behind a block's input. A GPU's matrix units take bf16 channels, innermost in memory,
+/// by eights: others go the slow way.
+struct Zeros {
+    multiple: i64,
+    inputs: i64,
+    count: i64,
+}
+
+impl Zeros {
+    /// What makes `inputs` channels a multiple of a number.
+    fn behind(inputs: i64, multiple: i64) -> Self {
+        let zeros = Self { multiple, inputs, count: 0 };
+        Self { count: zeros.filling(inputs), ..zeros }
+    }
+
+    /// How many more make some channels a multiple.
+    fn filling(&self, channels: i64) -> i64 {
+        (self.multiple - channels % self.multiple) % self.multiple
+    }
+
+    /// Channels, dimension 1, with the zeros where the input ends.
+    fn inserted(&self, channels: &Tensor) -> Tensor {
+        if self.count == 0 {
+            return channels.shallow_clone();
+        }
+        let rest = channels.size()[1] - self.inputs;
+        let input = channels.narrow(1, 0, self.inputs);
+        let input = input.constant_pad_nd([0, 0, 0, 0, 0, self.count]);
+        match rest {
+            0 => input,
+            _ => Tensor::cat(&[input, channels.narrow(1, self.inputs, rest)], 1),
+        }
     }
 }
 
@@ -69,8 +114,11 @@ impl DenseBlock {
         let size = x.size();
         let (height, row) = (size[2], size[0] * size[3]);
         let rows = (STRIP_POSITIONS / row).max(4 * CONVOLUTIONS);
-        if x.device() != Device::Cpu || rows >= height {
-            return self.convolved(&x).to_kind(Kind::Float);
+        if x.device() != Device::Cpu {
+            return self.convolved(&x, CUDA_CHANNELS).to_kind(Kind::Float);
+        }
+        if rows >= height {
+            return self.convolved(&x, 1).to_kind(Kind::Float);
         }
         let strips: Vec<_> =
             (0..height).step_by(rows as usize).map(|top| self.strip(&x, top, rows)).collect();
@@ -83,18 +131,20 @@ impl DenseBlock {
         let height = x.size()[2];
         let rows = rows.min(height - top);
         let (first, last) = ((top - CONVOLUTIONS).max(0), (top + rows + CONVOLUTIONS).min(height));
-        self.convolved(&x.narrow(2, first, last - first)).narrow(2, top - first, rows)
+        self.convolved(&x.narrow(2, first, last - first), 1).narrow(2, top - first, rows)
     }
 
-    fn convolved(&self, x: &Tensor) -> Tensor {
+    /// With all channels a multiple of a number.
+    fn convolved(&self, x: &Tensor, multiple: i64) -> Tensor {
         let [hidden @ .., last] = self.convolutions.as_slice() else {
             unreachable!("a dense block has {CONVOLUTIONS} convolutions");
         };
-        let mut maps = x.shallow_clone();
+        let zeros = Zeros::behind(x.size()[1], multiple);
+        let mut maps = zeros.inserted(x);
         for convolution in hidden {
-            maps = Tensor::cat(&[&maps, &leaky_relu(&convolution.forward(&maps))], 1);
+            maps = Tensor::cat(&[&maps, &leaky_relu(&convolution.forward(&maps, &zeros))], 1);
         }
-        last.forward(&maps)
+        last.forward(&maps, &zeros).narrow(1, 0, last.weight.size()[0])
     }
 }
 
@@ -115,11 +165,34 @@ mod tests {
         let block = DenseBlock::new(&store.root(), 2, 3, 1.0);
         randomise(&store);
         let x = Tensor::rand([1, 2, 90, 1024], (Kind::Float, Device::Cpu));
-        let whole = block.convolved(&x);
+        let whole = block.convolved(&x, 1);
         assert!(whole.abs().max().double_value(&[]) > 1e-3);
         for precision in [Precision::F32, Precision::F32Planes] {
             let error = (block.forward(&x, precision) - &whole).abs().max().double_value(&[]);
             assert!(error < 1e-5, "{precision:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn channels_of_zeros_change_nothing() {
+        let store = tch::nn::VarStore::new(Device::Cpu);
+        let blocks = [(3, 9), (8, 16), (12, 3)].map(|(inputs, outputs)| {
+            DenseBlock::new(&(store.root() / inputs), inputs, outputs, 1.0)
+        });
+        randomise(&store);
+        for (block, inputs) in blocks.iter().zip([3, 8, 12]) {
+            let x = Tensor::rand([2, inputs, 6, 5], (Kind::Float, Device::Cpu));
+            let results = [1, CUDA_CHANNELS].map(|multiple| {
+                store.variables().values_mut().for_each(Tensor::zero_grad);
+                let y = block.convolved(&x, multiple);
+                y.square().sum(Kind::Float).backward();
+                (y, block.convolutions[1].weight.grad().copy())
+            });
+            let [(plain, plain_gradient), (filled, filled_gradient)] = results;
+            assert_eq!(plain.size(), filled.size());
+            let error = |a: &Tensor, b: &Tensor| ((a - b).norm() / b.norm()).double_value(&[]);
+            assert!(error(&filled, &plain) < 1e-5);
+            assert!(error(&filled_gradient, &plain_gradient) < 1e-5);
         }
     }
 

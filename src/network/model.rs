@@ -18,7 +18,7 @@ use super::{Error, Frame, Grid, Precision, Scrambler, caught};
 mod area;
 mod shared;
 
-use area::Area;
+use area::{Area, fitting};
 
 /// The network for one grid on one device.
 #[derive(Debug)]
@@ -207,7 +207,7 @@ impl Model {
         let area = self.area(mosaic.width, mosaic.height)?;
         guarded(|| {
             let levels = secrets.iter().map(|secret| area.of(&secret.levels()));
-            let secrets = Tensor::cat(&levels.collect::<Vec<_>>(), 0);
+            let secrets = Tensor::cat(&levels.collect::<Vec<_>>(), 0).to_device(self.device);
             let scrambling = scrambler.map(|scrambler| scrambler.like(&mosaic.tensor));
             mosaic.refinement = Some(Refinement { steps, secrets, scrambling });
             Ok(mosaic)
@@ -252,22 +252,38 @@ impl Model {
             check_size("mosaic", mosaic.width, mosaic.height, first)?;
         }
         let area = self.area(first.width(), first.height())?;
+        let together = match self.device {
+            // Hiding works on a quarter of the positions.
+            Device::Cuda(_) => fitting(area.positions() / 4),
+            _ => pairs.len(),
+        };
         guarded(|| {
-            let covers = pairs.iter().map(|(cover, _)| cover.to_tensor(self.device)).collect();
-            let mosaics = pairs.iter().map(|(_, mosaic)| mosaic.tensor.shallow_clone()).collect();
-            let (stegos, mosaics) = (joined(covers), joined(mosaics));
-            let mut covers = area.of(&stegos);
-            let hidden = self.hiding.conceal(&covers, &mosaics, self.precision);
-            let network = self.revealing(area);
-            for (row, (_, mosaic)) in (0..).zip(pairs) {
-                if let Some(refinement) = &mosaic.refinement {
-                    let [mut stego, cover] = [&hidden, &covers].map(|all| all.narrow(0, row, 1));
-                    stego.copy_(&refinement.refined(&network, &stego, &cover, wanted));
-                }
-            }
-            covers.copy_(&self.hiding.quantise(&hidden));
-            Frame::from_tensor(&stegos)
+            let stegos = pairs.chunks(together).map(|some| self.concealed(some, area, wanted));
+            Ok(stegos.collect::<Result<Vec<_>, _>>()?.concat())
         })
+    }
+
+    /// The stegos of covers that go through hiding at once.
+    fn concealed(
+        &self,
+        pairs: &[(&Frame, &Mosaic)],
+        area: Area,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Vec<Frame>, Error> {
+        let covers = pairs.iter().map(|(cover, _)| cover.to_tensor(self.device)).collect();
+        let mosaics = pairs.iter().map(|(_, mosaic)| mosaic.tensor.shallow_clone()).collect();
+        let (stegos, mosaics) = (joined(covers), joined(mosaics));
+        let mut covers = area.of(&stegos);
+        let hidden = self.hiding.conceal(&covers, &mosaics, self.precision);
+        let network = self.revealing(area);
+        for (row, (_, mosaic)) in (0..).zip(pairs) {
+            if let Some(refinement) = &mosaic.refinement {
+                let [mut stego, cover] = [&hidden, &covers].map(|all| all.narrow(0, row, 1));
+                stego.copy_(&refinement.refined(&network, &stego, &cover, wanted));
+            }
+        }
+        covers.copy_(&self.hiding.quantise(&hidden));
+        Frame::from_tensor(&stegos)
     }
 
     /// What reveals stegos of an area.
@@ -350,13 +366,6 @@ fn joined(mut pictures: Vec<Tensor>) -> Tensor {
         1 => pictures.remove(0),
         _ => Tensor::cat(&pictures, 0),
     }
-}
-
-/// How many tiles of `positions` pixels a GPU works on at once. Alone a small one takes longer to
-/// launch than to compute; the feature maps of as many as this take 700 MB.
-fn fitting(positions: usize) -> usize {
-    const POSITIONS: usize = 1 << 21;
-    (POSITIONS / positions).max(1)
 }
 
 /// Weights of the convolutions, biases aside.

@@ -43,7 +43,7 @@ pub struct Revealing<'a> {
 pub struct Refinement {
     /// Gradient steps.
     pub steps: u32,
-    /// The secrets, N×3×H×W of bytes on the CPU.
+    /// The secrets, N×3×H×W of bytes on the network's device.
     pub secrets: Tensor,
     /// Of the mosaic, if a passphrase scrambles it.
     pub scrambling: Option<Arc<Scrambling>>,
@@ -174,9 +174,9 @@ impl Refinement {
         network: &Revealing,
         mosaic: &Tensor,
     ) -> impl Iterator<Item = (Tensor, Tensor)> {
-        let (together, device) = (network.together as i64, mosaic.device());
+        let together = network.together as i64;
         let secrets = self.secrets.split(together, 0).into_iter();
-        let secrets = secrets.map(move |some| some.to_device(device).to_kind(Kind::Float) / 255.0);
+        let secrets = secrets.map(|some| some.to_kind(Kind::Float) / 255.0);
         cut(mosaic, network.grid).split(together, 0).into_iter().zip(secrets)
     }
 }

@@ -47,7 +47,12 @@ impl Scrambler {
         let (height, width) = (size[2] as usize, size[3] as usize);
         let mut last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match &*last {
-            Some(scrambling) if scrambling.size == (width, height) => scrambling.clone(),
+            Some(scrambling)
+                if scrambling.size == (width, height)
+                    && scrambling.source.device() == mosaic.device() =>
+            {
+                scrambling.clone()
+            }
             _ => {
                 let scrambling = Scrambling::new(&self.key, width, height, mosaic.device());
                 last.insert(Arc::new(scrambling)).clone()

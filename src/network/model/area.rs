@@ -37,3 +37,10 @@ impl Area {
         picture.replication_pad2d([0, right, 0, below])
     }
 }
+
+/// How many pictures a GPU works on at once whose feature maps have so many positions. Alone a small one
+/// takes longer to launch than to compute; the feature maps of as many as this take 700 MB.
+pub fn fitting(positions: usize) -> usize {
+    const POSITIONS: usize = 1 << 21;
+    (POSITIONS / positions.max(1)).max(1)
+}
