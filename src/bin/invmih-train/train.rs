@@ -83,7 +83,7 @@ pub struct TrainArgs {
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Threads on the CPU; all cores by default.
+    /// Threads on the CPU; by default all cores, beside CUDA one.
     #[arg(long)]
     threads: Option<NonZeroU16>,
     /// Seed of patches and fresh weights.
@@ -131,7 +131,9 @@ impl From<StageName> for Stage {
 /// Trains, and writes the averaged weights to a folder.
 pub fn train(mut args: TrainArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
-    set_threads(args.threads);
+    // Beside a GPU they have little to do, and those of several runs would wait for each other.
+    let single = matches!(device, Device::Cuda(_)).then_some(NonZeroU16::MIN);
+    set_threads(args.threads.or(single));
     let _reserved = folders::reserve(&args.out)?;
     folders::check(&args.out, args.resume.as_deref())?;
     keep_blocks(&mut args, device)?;
