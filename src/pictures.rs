@@ -32,6 +32,7 @@ const LONGEST_SIDE: u32 = 1 << 15;
 pub fn open(path: &Path) -> ImageResult<RgbImage> {
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
+    limits.clone().reserve(std::fs::metadata(path)?.len())?;
     let bytes = std::fs::read(path)?;
     let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
     if reader.format() == Some(ImageFormat::Jpeg) && is_cut_short(&bytes) {
@@ -71,6 +72,14 @@ mod tests {
         let path = folder.path().join("huge.png");
         std::fs::write(&path, png).unwrap();
         assert!(matches!(open(&path), Err(image::ImageError::Limits(_))));
+    }
+
+    #[test]
+    fn a_file_that_no_memory_holds_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sparse.png");
+        std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(matches!(open(&path), Err(ImageError::Limits(_))));
     }
 
     #[test]
