@@ -16,7 +16,7 @@ impl InvMihConceal {
                 self.end();
                 flow
             }
-            refusal if self.cover_ended_before(refusal) => {
+            refusal if self.remember_refusal(refusal) => {
                 self.report_refusal(refusal);
                 gst::FlowError::Error
             }

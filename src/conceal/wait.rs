@@ -97,8 +97,8 @@ impl InvMihConceal {
         }
     }
 
-    /// Whether the cover had ended when downstream refused a stego.
-    pub(super) fn cover_ended_before(&self, refusal: gst::FlowError) -> bool {
+    /// Keeps that downstream refused a stego until the cover ends; true if it has.
+    pub(super) fn remember_refusal(&self, refusal: gst::FlowError) -> bool {
         let mut wait = self.wait.lock().unwrap();
         wait.refused = Some(refusal);
         wait.cover_ended

@@ -44,7 +44,7 @@ impl Convolution {
 
     fn forward(&self, x: &Tensor, zeros: &Zeros) -> Tensor {
         let (weight, bias) = (self.weight.to_kind(x.kind()), self.bias.to_kind(x.kind()));
-        let outputs = zeros.filling(weight.size()[0]);
+        let outputs = (-weight.size()[0]).rem_euclid(zeros.multiple);
         let (weight, bias) = match (zeros.count, outputs) {
             (0, 0) => (weight, bias),
             _ => (
@@ -67,13 +67,7 @@ struct Zeros {
 impl Zeros {
     /// What makes `inputs` channels a multiple of a number.
     fn behind(inputs: i64, multiple: i64) -> Self {
-        let zeros = Self { multiple, inputs, count: 0 };
-        Self { count: zeros.filling(inputs), ..zeros }
-    }
-
-    /// How many more make some channels a multiple.
-    fn filling(&self, channels: i64) -> i64 {
-        (self.multiple - channels % self.multiple) % self.multiple
+        Self { multiple, inputs, count: (-inputs).rem_euclid(multiple) }
     }
 
     /// Channels, dimension 1, with the zeros where the input ends.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Photographs in memory, and random patches of them.
 
+use std::f64::consts::PI;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
@@ -27,10 +28,6 @@ const MOST_HELD_OUT: usize = 17;
 pub struct Photographs {
     /// 3×H×W, u8.
     pictures: Vec<Tensor>,
-    /// What makes parts of this side and the ones after it into patches: made once, since a device is
-    /// slower to start the many operations that it takes than to do them.
-    filters: Vec<Tensor>,
-    patch: i64,
     /// Files that could not be used, with the reason.
     pub skipped: Vec<(PathBuf, String)>,
 }
@@ -83,8 +80,7 @@ impl Photographs {
                 }),
             });
         }
-        let filters = filters(patch).map(|filter| filter.to_device(device)).collect();
-        Ok(Self { pictures, filters, patch, skipped })
+        Ok(Self { pictures, skipped })
     }
 
     /// Takes some photographs out, evenly spread and always the same: what is left is to be trained
@@ -92,21 +88,14 @@ impl Photographs {
     /// it is measured on the same that is trained on.
     pub fn held_out(&mut self) -> Self {
         let count = (self.pictures.len() / HELD_OUT_OF).min(MOST_HELD_OUT);
-        let shared = |tensors: &[Tensor]| tensors.iter().map(Tensor::shallow_clone).collect();
-        let held_out = |pictures| Self {
-            pictures,
-            filters: shared(&self.filters),
-            patch: self.patch,
-            skipped: Vec::new(),
-        };
+        let shared = self.pictures.iter().map(Tensor::shallow_clone);
         if count < LEAST_HELD_OUT {
-            return held_out(shared(&self.pictures));
+            return Self { pictures: shared.collect(), skipped: Vec::new() };
         }
         // From the last, so that the places of those before stay as they are.
         let places = (0..count).rev().map(|k| k * self.pictures.len() / count).collect::<Vec<_>>();
-        let held_out = held_out(Vec::new());
         let pictures = places.into_iter().map(|place| self.pictures.remove(place)).collect();
-        Self { pictures, ..held_out }
+        Self { pictures, skipped: Vec::new() }
     }
 
     /// The middles of some photographs, counted round again past the last: as many ×3×size×size of
@@ -130,21 +119,21 @@ impl Photographs {
         self.pictures.is_empty()
     }
 
-    /// `count` random patches, count×3×patch×patch of f32 in [0, 1], each at a random scale, flipped
+    /// `count` random patches, count×3×size×size of f32 in [0, 1], each at a random scale, flipped
     /// and turned at random.
-    pub fn patches(&self, count: usize, rng: &mut impl Rng) -> Tensor {
-        let patches: Vec<_> = (0..count).map(|_| self.patch(rng)).collect();
+    pub fn patches(&self, count: usize, size: i64, rng: &mut impl Rng) -> Tensor {
+        let patches: Vec<_> = (0..count).map(|_| self.patch(size, rng)).collect();
         Tensor::stack(&patches, 0)
     }
 
-    fn patch(&self, rng: &mut impl Rng) -> Tensor {
+    fn patch(&self, size: i64, rng: &mut impl Rng) -> Tensor {
         let picture = &self.pictures[rng.random_range(0..self.pictures.len())];
         let (height, width) = (picture.size()[1], picture.size()[2]);
         let scale: f64 = rng.random_range(SCALES);
-        let side = side_at(self.patch, scale).min(height).min(width);
+        let side = ((size as f64 / scale).round() as i64).min(height).min(width);
         let (top, left) = (rng.random_range(0..=height - side), rng.random_range(0..=width - side));
         let crop = picture.narrow(1, top, side).narrow(2, left, side);
-        let filter = &self.filters[(side - self.patch) as usize];
+        let filter = lanczos(side, size).to_device(crop.device());
         let patch = crop.to_kind(Kind::Float) / 255.0;
         let mut patch = filter.matmul(&patch).matmul(&filter.tr()).clamp(0.0, 1.0);
         if rng.random() {
@@ -154,26 +143,32 @@ impl Photographs {
     }
 }
 
-/// How many pixels a patch's side is of, at a scale.
-fn side_at(patch: i64, scale: f64) -> i64 {
-    (patch as f64 / scale).round() as i64
-}
-
-/// The filters for a patch: from its own size, for photographs no larger, to the smallest scale.
-fn filters(patch: i64) -> impl Iterator<Item = Tensor> {
-    (patch..=side_at(patch, *SCALES.start())).map(move |side| lanczos(side, patch))
-}
-
-/// The Lanczos filter of three lobes that makes `from` pixels into `to`, to×from. It keeps more detail
-/// than the bicubic one, as the programs that make photographs smaller do.
+/// The Lanczos filter of three lobes that makes `from` pixels into as many or fewer, to×from. It keeps
+/// more detail than the bicubic one, as the programs that make photographs smaller do. Made here and not
+/// by operators of tensors: a GPU would be slower to start them than to do them.
 fn lanczos(from: i64, to: i64) -> Tensor {
     const LOBES: f64 = 3.0;
     let scale = from as f64 / to as f64;
-    let middles = |count| Tensor::arange(count, (Kind::Float, Device::Cpu)) + 0.5;
-    let away = (middles(from) - (middles(to) * scale).unsqueeze(1)) / scale.max(1.0);
-    let weights = away.sinc() * (&away / LOBES).sinc() * away.abs().lt(LOBES);
-    let sums = weights.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
-    weights / sums
+    let mut filter = vec![0.0; (from * to) as usize];
+    for (row, weights) in filter.chunks_exact_mut(from as usize).enumerate() {
+        let middle = (row as f64 + 0.5) * scale;
+        let first = (middle - LOBES * scale).max(0.0) as usize;
+        let last = ((middle + LOBES * scale) as usize).min(weights.len() - 1);
+        for (place, weight) in weights[first..=last].iter_mut().enumerate() {
+            let away = ((first + place) as f64 + 0.5 - middle) / scale;
+            let inside = away.abs() < LOBES;
+            *weight = if inside { sinc(away) * sinc(away / LOBES) } else { 0.0 } as f32;
+        }
+        let sum: f32 = weights.iter().sum();
+        weights.iter_mut().for_each(|weight| *weight /= sum);
+    }
+    Tensor::from_slice(&filter).view([to, from])
+}
+
+/// sin(πx) / πx.
+fn sinc(x: f64) -> f64 {
+    let turn = PI * x;
+    if turn == 0.0 { 1.0 } else { turn.sin() / turn }
 }
 
 /// N×3×H×W resized with the antialiased bicubic filter (Eq. 3's reference for the tiles).
@@ -207,8 +202,7 @@ mod tests {
     /// Photographs of 6×4 that are told apart by their brightness.
     fn photographs(count: i64) -> Photographs {
         let grey = |k| Tensor::full([3, 4, 6], k, (Kind::Uint8, Device::Cpu));
-        let pictures = (0..count).map(grey).collect();
-        Photographs { pictures, filters: filters(2).collect(), patch: 2, skipped: Vec::new() }
+        Photographs { pictures: (0..count).map(grey).collect(), skipped: Vec::new() }
     }
 
     fn brightness(photographs: &Photographs) -> Vec<i64> {
@@ -248,7 +242,7 @@ mod tests {
     #[test]
     fn patches_are_as_bright_as_their_photographs() {
         let photographs = photographs(3);
-        let patches = photographs.patches(20, &mut rand::rng()) * 255.0;
+        let patches = photographs.patches(20, 2, &mut rand::rng()) * 255.0;
         assert_eq!(patches.size(), [20, 3, 2, 2]);
         let (round, seen) = (patches.round(), patches.amax([1i64, 2, 3].as_slice(), false));
         assert!((&round - &patches).abs().max().double_value(&[]) < 1e-3);

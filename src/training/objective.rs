@@ -50,8 +50,8 @@ impl Batch {
             Stage::Rescaling => batch,
             Stage::Hiding | Stage::Joint => batch * grid.secrets(),
         };
-        let secrets = photographs.patches(secrets, &mut rng);
-        let covers = photographs.patches(batch, &mut rng);
+        let secrets = photographs.patches(secrets, patch, &mut rng);
+        let covers = photographs.patches(batch, patch, &mut rng);
         let scrambling = rng.random::<bool>().then(|| {
             let key = Key::from_bytes(rng.random());
             Scrambling::new(&key, patch as usize, patch as usize, device)
