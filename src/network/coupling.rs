@@ -50,16 +50,26 @@ impl InvBlock {
 
     /// Eq. 1: l += φ(h), h = h ⊙ exp(ρ(l)) + ψ(l).
     fn forward(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
-        let low = low + self.phi.forward(high, precision);
+        let low = self.forward_low(low, high, precision);
         let high = self.psi.forward(&low, precision).addcmul(high, &self.scale(&low, precision));
         (low, high)
     }
 
+    /// The l of [`forward`](Self::forward) alone.
+    fn forward_low(&self, low: &Tensor, high: &Tensor, precision: Precision) -> Tensor {
+        low + self.phi.forward(high, precision)
+    }
+
     /// Eq. 2, the exact inverse: h = (h − ψ(l)) ⊘ exp(ρ(l)), l −= φ(h).
     fn inverse(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
-        let high = (high - self.psi.forward(low, precision)) / self.scale(low, precision);
+        let high = self.inverse_high(low, high, precision);
         let low = low - self.phi.forward(&high, precision);
         (low, high)
+    }
+
+    /// The h of [`inverse`](Self::inverse) alone.
+    fn inverse_high(&self, low: &Tensor, high: &Tensor, precision: Precision) -> Tensor {
+        (high - self.psi.forward(low, precision)) / self.scale(low, precision)
     }
 
     /// The gradient of a loss in the inputs of [`inverse`](Self::inverse), given that in its outputs.
@@ -92,16 +102,54 @@ impl InvBlocks {
         Self((0..count as i64).map(block).collect())
     }
 
-    /// (l, h) through every block, in f32 with convolutions in `precision`.
-    pub fn forward(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
+    /// (l, h) forwards through every block, in f32 with convolutions in `precision`: the last l. Both
+    /// modules drop the last h, which would take two thirds of a block's work.
+    pub fn forward_low(&self, low: &Tensor, high: &Tensor, precision: Precision) -> Tensor {
         let start = (precision.laid_out(low), precision.laid_out(high));
-        self.0.iter().fold(start, |(low, high), block| block.forward(&low, &high, precision))
+        let Some((last, blocks)) = self.0.split_last() else {
+            return start.0;
+        };
+        let (low, high) =
+            blocks.iter().fold(start, |(low, high), block| block.forward(&low, &high, precision));
+        last.forward_low(&low, &high, precision)
     }
 
-    /// The inverse of [`forward`](Self::forward).
+    /// (l, h) backwards through every block.
     pub fn inverse(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
         let start = (precision.laid_out(low), precision.laid_out(high));
         self.0.iter().rev().fold(start, |(low, high), block| block.inverse(&low, &high, precision))
+    }
+
+    /// The h of [`inverse`](Self::inverse) alone.
+    pub fn inverse_high(&self, low: &Tensor, high: &Tensor, precision: Precision) -> Tensor {
+        let start = (precision.laid_out(low), precision.laid_out(high));
+        let Some((first, blocks)) = self.0.split_first() else {
+            return start.1;
+        };
+        let (low, high) = blocks
+            .iter()
+            .rev()
+            .fold(start, |(low, high), block| block.inverse(&low, &high, precision));
+        first.inverse_high(&low, &high, precision)
+    }
+
+    /// Multiplications of [`forward_low`](Self::forward_low) at one position of the feature maps.
+    pub fn forward_low_multiplications(&self) -> usize {
+        let dropped =
+            self.0.last().map_or(0, |last| last.rho.multiplications() + last.psi.multiplications());
+        self.inverse_multiplications() - dropped
+    }
+
+    /// Multiplications of [`inverse`](Self::inverse) at one position of the feature maps.
+    pub fn inverse_multiplications(&self) -> usize {
+        let functions = self.0.iter().flat_map(|block| [&block.phi, &block.rho, &block.psi]);
+        functions.map(DenseBlock::multiplications).sum()
+    }
+
+    /// Multiplications of [`inverse_high`](Self::inverse_high) at one position of the feature maps.
+    pub fn inverse_high_multiplications(&self) -> usize {
+        let dropped = self.0.first().map_or(0, |first| first.phi.multiplications());
+        self.inverse_multiplications() - dropped
     }
 
     /// The gradient of a loss in the inputs of [`inverse`](Self::inverse); `answer` says what it is in
@@ -191,12 +239,21 @@ pub(crate) mod tests {
         assert!(error(&high, &expected_high) < 1e-5, "{high}");
     }
 
+    impl InvBlocks {
+        /// (l, h) forwards through every block.
+        pub fn forward(&self, low: &Tensor, high: &Tensor) -> (Tensor, Tensor) {
+            let start = (low.shallow_clone(), high.shallow_clone());
+            let precision = Precision::F32;
+            self.0.iter().fold(start, |(low, high), block| block.forward(&low, &high, precision))
+        }
+    }
+
     #[test]
     fn a_fresh_block_is_the_identity() {
         let store = VarStore::new(Device::Cpu);
         let config = InvBlockConfig { low: 3, high: 9, clamp: 1.0, gain: 1.0 };
         let blocks = InvBlocks::new(&store.root(), 2, config);
         let (low, high) = (wave(&[1, 3, 4, 4], 0), wave(&[1, 9, 4, 4], 1));
-        assert_eq!(blocks.forward(&low, &high, Precision::F32), (low, high));
+        assert_eq!(blocks.forward(&low, &high), (low, high));
     }
 }

@@ -102,6 +102,11 @@ impl DenseBlock {
         Self { convolutions }
     }
 
+    /// Multiplications at one position of the feature maps.
+    pub fn multiplications(&self) -> usize {
+        self.convolutions.iter().map(|convolution| convolution.weight.numel()).sum()
+    }
+
     /// N×inputs×H×W to N×outputs×H×W, f32 in and out, convolutions in `precision`.
     pub fn forward(&self, x: &Tensor, precision: Precision) -> Tensor {
         let x = precision.laid_out(&x.to_kind(precision.kind()));

@@ -56,8 +56,7 @@ impl Hiding {
     pub fn conceal(&self, cover: &Tensor, mosaic: &Tensor, precision: Precision) -> Tensor {
         let cover = with_headroom(cover);
         let (cover, mosaic) = (self.wavelet.forward(&cover), self.wavelet.forward(mosaic));
-        let (stego, _r) = self.blocks.forward(&cover, &mosaic, precision);
-        self.wavelet.inverse(&stego)
+        self.wavelet.inverse(&self.blocks.forward_low(&cover, &mosaic, precision))
     }
 
     /// The stego B×3×H×W as an 8-bit file holds it, in [0, 1].
@@ -80,8 +79,12 @@ impl Hiding {
     pub fn reveal(&self, stego: &Tensor, precision: Precision) -> Tensor {
         let stego = self.wavelet.forward(stego);
         let z = stego.zeros_like();
-        let (_cover, mosaic) = self.blocks.inverse(&stego, &z, precision);
-        self.wavelet.inverse(&mosaic)
+        self.wavelet.inverse(&self.blocks.inverse_high(&stego, &z, precision))
+    }
+
+    /// Multiplications of [`conceal`](Self::conceal) and of [`reveal`](Self::reveal) for each four pixels.
+    pub fn multiplications(&self) -> (usize, usize) {
+        (self.blocks.forward_low_multiplications(), self.blocks.inverse_high_multiplications())
     }
 
     /// The gradient of a loss in the stego B×3×H×W that [`reveal`](Self::reveal) takes; `answer` says
@@ -128,12 +131,13 @@ mod tests {
         let picture = || Tensor::rand([2, 3, 10, 8], (Kind::Float, Device::Cpu)) * 0.9 + 0.05;
         let (cover, mosaic) = (picture(), picture());
         let bands = |picture: &Tensor| module.wavelet.forward(picture);
-        let (stego, latent) =
-            module.blocks.forward(&bands(&cover), &bands(&mosaic), Precision::F32);
+        let (stego, latent) = module.blocks.forward(&bands(&cover), &bands(&mosaic));
         let concealed = module.wavelet.inverse(&stego);
         assert_eq!(concealed, module.conceal(&cover, &mosaic, Precision::F32));
         assert!((&concealed - &cover).abs().max().double_value(&[]) > 1e-3);
         let (_, recovered) = module.blocks.inverse(&stego, &latent, Precision::F32);
+        let alone = module.blocks.inverse_high(&stego, &latent, Precision::F32);
+        assert_eq!(alone, recovered);
         let error = (module.wavelet.inverse(&recovered) - mosaic).abs().max().double_value(&[]);
         assert!(error < 1e-4, "{error}");
     }

@@ -28,14 +28,6 @@ pub struct Model {
     precision: Precision,
     hiding: Hiding,
     rescaling: Rescaling,
-    /// Multiplications of each module at one position of its feature maps.
-    multiplications: Multiplications,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Multiplications {
-    hiding: usize,
-    rescaling: usize,
 }
 
 // SAFETY: the weights are never written after `load`, and libtorch's operators may read one
@@ -126,15 +118,10 @@ impl Model {
             });
         }
         let rescaling = WeightsFile::open_as(&paths.rescaling, Module::Rescaling(grid))?;
-        let multiplications = Multiplications {
-            hiding: multiplications(&file),
-            rescaling: multiplications(&rescaling),
-        };
         Ok(Self {
             grid,
             device,
             precision,
-            multiplications,
             hiding: Hiding::restored(&file, device, precision)?,
             rescaling: rescaling.restored(device, precision, |path| {
                 Rescaling::new(path, grid, rescaling.header.blocks, rescaling.header.clamp)
@@ -142,17 +129,19 @@ impl Model {
         })
     }
 
-    /// Floating-point operations of the convolutions of one conceal, as many as of one reveal.
+    /// Floating-point operations of the convolutions of one conceal and of one reveal.
     ///
     /// # Errors
     /// [`Error::FrameSmall`].
-    pub fn flops(&self, width: usize, height: usize) -> Result<f64, Error> {
+    pub fn flops(&self, width: usize, height: usize) -> Result<(f64, f64), Error> {
         let area = self.area(width, height)?;
         // Hiding works on the four bands of the frame, rescaling on N tiles: as many positions as
         // the frame has pixels.
-        let Multiplications { hiding, rescaling } = self.multiplications;
-        let pixel = hiding as f64 / 4.0 + rescaling as f64;
-        Ok(2.0 * pixel * area.positions() as f64)
+        let operations = |hiding: usize, rescaling: usize| {
+            2.0 * (hiding as f64 / 4.0 + rescaling as f64) * area.positions() as f64
+        };
+        let (hiding, rescaling) = (self.hiding.multiplications(), self.rescaling.multiplications());
+        Ok((operations(hiding.0, rescaling.0), operations(hiding.1, rescaling.1)))
     }
 
     /// Splices N secrets of one size to a mosaic for covers of that size, and scrambles it if a
@@ -366,12 +355,6 @@ fn joined(mut pictures: Vec<Tensor>) -> Tensor {
         1 => pictures.remove(0),
         _ => Tensor::cat(&pictures, 0),
     }
-}
-
-/// Weights of the convolutions, biases aside.
-fn multiplications(file: &WeightsFile) -> usize {
-    let weights = file.shapes().into_iter().filter(|(name, _)| name.ends_with("weight"));
-    weights.map(|(_, shape)| shape.iter().product::<usize>()).sum()
 }
 
 fn check_size(

@@ -40,13 +40,19 @@ impl Rescaling {
     pub fn downscale(&self, secrets: &Tensor, precision: Precision) -> Tensor {
         let bands = self.decomposition.forward(secrets);
         let (low, high) = (bands.narrow(1, 0, RGB), bands.narrow(1, RGB, self.high));
-        self.blocks.forward(&low, &high, precision).0
+        self.blocks.forward_low(&low, &high, precision)
     }
 
     /// Tiles N×3×(H/m)×(W/n) to secrets N×3×H×W, with z = 0 in place of the high bands.
     pub fn upscale(&self, tiles: &Tensor, precision: Precision) -> Tensor {
         let (low, high) = self.blocks.inverse(tiles, &self.z(tiles), precision);
         self.decomposition.inverse(&Tensor::cat(&[low, high], 1))
+    }
+
+    /// Multiplications of [`downscale`](Self::downscale) and of [`upscale`](Self::upscale) for each pixel of
+    /// a tile.
+    pub fn multiplications(&self) -> (usize, usize) {
+        (self.blocks.forward_low_multiplications(), self.blocks.inverse_multiplications())
     }
 
     /// The gradient of a loss in the tiles N×3×(H/m)×(W/n) that [`upscale`](Self::upscale) takes;
@@ -106,7 +112,7 @@ mod tests {
             let secrets = Tensor::rand(size, (Kind::Float, Device::Cpu));
             let bands = module.decomposition.forward(&secrets);
             let (low, high) = (bands.narrow(1, 0, RGB), bands.narrow(1, RGB, module.high));
-            let (tiles, rest) = module.blocks.forward(&low, &high, Precision::F32);
+            let (tiles, rest) = module.blocks.forward(&low, &high);
             assert_eq!(tiles, module.downscale(&secrets, Precision::F32));
             assert_eq!(grid.secrets() > 1, (&tiles - &low).abs().max().double_value(&[]) > 1e-3);
             let (low, high) = module.blocks.inverse(&tiles, &rest, Precision::F32);

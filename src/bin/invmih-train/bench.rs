@@ -69,9 +69,8 @@ pub fn bench(args: BenchArgs) -> Result<(), Error> {
     let size @ (width, height) = (args.width.into(), args.height.into());
     let (conceal, reveal) = measure(&model, grid, size, args.runs.get().into())?;
     let flops = model.flops(width, height)?;
-    for (direction, times) in [("conceal", conceal), ("reveal", reveal)] {
-        print_times(direction, &args, device, &times, flops);
-    }
+    print_times("conceal", &args, device, &conceal, flops.0);
+    print_times("reveal", &args, device, &reveal, flops.1);
     if let Some(memory) = peak_memory() {
         say!("precision {precision:?} peak memory {memory:.0} MiB");
     }
