@@ -18,6 +18,7 @@ demo: build
 test: setup-tests
 	cargo fmt --check
 	scripts/check-headers
+	$(cargo) clippy --release --locked --all-targets --features cuda-kernels -- -D warnings
 	$(cargo) clippy --release --locked --all-targets -- -D warnings
 	OMP_NUM_THREADS=1 $(cargo) test --release --locked
 	OMP_NUM_THREADS=1 $(cargo) test --release --locked --test soak -- --ignored

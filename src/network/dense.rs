@@ -5,6 +5,8 @@
 use tch::nn::{self, Init};
 use tch::{Device, Kind, Tensor};
 
+#[cfg(any(test, feature = "cuda-kernels"))]
+use super::kernels;
 use super::precision::Precision;
 
 /// Feature maps that each of the first four convolutions adds.
@@ -20,6 +22,8 @@ const STRIP_POSITIONS: i64 = 1 << 15;
 #[derive(Debug)]
 pub struct DenseBlock {
     convolutions: Vec<Convolution>,
+    #[cfg(feature = "cuda-kernels")]
+    packed: std::sync::OnceLock<kernels::Block>,
 }
 
 #[derive(Debug)]
@@ -99,7 +103,11 @@ impl DenseBlock {
                 }
             })
             .collect();
-        Self { convolutions }
+        Self {
+            convolutions,
+            #[cfg(feature = "cuda-kernels")]
+            packed: std::sync::OnceLock::new(),
+        }
     }
 
     /// Multiplications at one position of the feature maps.
@@ -109,6 +117,10 @@ impl DenseBlock {
 
     /// N×inputs×H×W to N×outputs×H×W, f32 in and out, convolutions in `precision`.
     pub fn forward(&self, x: &Tensor, precision: Precision) -> Tensor {
+        #[cfg(feature = "cuda-kernels")]
+        if let Some(y) = self.by_kernels(x, precision) {
+            return y;
+        }
         let x = precision.laid_out(&x.to_kind(precision.kind()));
         let size = x.size();
         let (height, row) = (size[2], size[0] * size[3]);
@@ -122,6 +134,24 @@ impl DenseBlock {
         let strips: Vec<_> =
             (0..height).step_by(rows as usize).map(|top| self.strip(&x, top, rows)).collect();
         Tensor::cat(&strips, 2).to_kind(Kind::Float)
+    }
+
+    /// The same by the crate's own kernels; `None` where these are not for it, or gradients are wanted.
+    #[cfg(feature = "cuda-kernels")]
+    fn by_kernels(&self, x: &Tensor, precision: Precision) -> Option<Tensor> {
+        if x.requires_grad() || self.convolutions[0].weight.requires_grad() {
+            return None;
+        }
+        let gpu = gpu(x.device(), precision)?;
+        self.packed.get_or_init(|| self.packed()).forward(x, |kernel| gpu.launch(kernel))
+    }
+
+    /// The weights for the crate's own kernels.
+    #[cfg(any(test, feature = "cuda-kernels"))]
+    pub(super) fn packed(&self) -> kernels::Block {
+        let zeros = Zeros::behind(self.convolutions[0].weight.size()[1], kernels::INPUT_MULTIPLE);
+        let weights = self.convolutions.iter().map(|own| (zeros.inserted(&own.weight), &own.bias));
+        kernels::Block::new(weights)
     }
 
     /// Up to `rows` rows of the output from `top` on. A row depends on one more on each side with
@@ -144,6 +174,26 @@ impl DenseBlock {
             maps = Tensor::cat(&[&maps, &leaky_relu(&convolution.forward(&maps, &zeros))], 1);
         }
         last.forward(&maps, &zeros).narrow(1, 0, last.weight.size()[0])
+    }
+}
+
+/// Whether the crate's own kernels compute dense blocks on a device.
+#[cfg(feature = "cuda-kernels")]
+pub fn has_kernels(device: Device, precision: Precision) -> bool {
+    gpu(device, precision).is_some()
+}
+
+/// Whether the crate's own kernels compute dense blocks on a device.
+#[cfg(not(feature = "cuda-kernels"))]
+pub fn has_kernels(_: Device, _: Precision) -> bool {
+    false
+}
+
+#[cfg(feature = "cuda-kernels")]
+fn gpu(device: Device, precision: Precision) -> Option<std::sync::Arc<kernels::gpu::Gpu>> {
+    match (device, precision) {
+        (Device::Cuda(index), Precision::Bf16) => kernels::gpu::Gpu::of(index),
+        _ => None,
     }
 }
 

@@ -10,6 +10,8 @@ mod frame;
 mod grid;
 mod headroom;
 pub mod hiding;
+#[cfg(any(test, feature = "cuda-kernels"))]
+mod kernels;
 pub mod location;
 mod model;
 pub mod mosaic;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
+use super::dense::has_kernels;
 use super::hiding::Hiding;
 use super::location::WeightsPaths;
 use super::mosaic::{cut, splice};
@@ -70,8 +71,9 @@ impl fmt::Display for Model {
         let Self { grid, device, precision, .. } = self;
         write!(
             f,
-            "{} secrets in {grid} on {device:?}, convolutions in {precision:?}",
-            grid.secrets()
+            "{} secrets in {grid} on {device:?}, convolutions in {precision:?} by {}",
+            grid.secrets(),
+            if has_kernels(*device, *precision) { "own kernels" } else { "libtorch" }
         )
     }
 }

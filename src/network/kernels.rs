@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A dense block by CUDA kernels of this crate. Its feature maps lie in one buffer from the start, into
+//! which each convolution writes its own, as bf16: nothing is concatenated, and neither LeakyReLU nor
+//! bias is a pass of its own. For inference alone.
+
+use std::ffi::{c_int, c_void};
+
+use tch::{Kind, Tensor};
+
+#[cfg(feature = "cuda-kernels")]
+pub mod gpu;
+#[cfg(test)]
+mod tests;
+
+/// Pixels that a block of threads computes; convolution.cu's WIDTH, HEIGHT and THREADS.
+const TILE: (i64, i64) = (16, 32);
+const THREADS: u32 = 256;
+/// Input channels that it takes at once, STEP there.
+const STEP: i64 = 16;
+/// Channels of a column of its matrix products, and the most of these, TILES there.
+const COLUMN: i64 = 8;
+const MOST_TILES: i64 = 4;
+/// Steps that lie in shared memory together, STAGES there.
+const STAGES: i64 = 3;
+const TAPS: i64 = 9;
+
+/// convolution.cu's argument.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Arguments {
+    maps: *mut c_void,
+    weights: *const c_void,
+    bias: *const c_void,
+    result: *mut c_void,
+    height: c_int,
+    width: c_int,
+    stride: c_int,
+    inputs: c_int,
+    outputs: c_int,
+    groups: c_int,
+}
+
+/// A kernel of convolution.cu and how it is started.
+pub struct Launch {
+    /// Its name.
+    pub kernel: &'static str,
+    /// Blocks in x, y and z.
+    pub blocks: [u32; 3],
+    /// Threads of each.
+    pub threads: u32,
+    /// Bytes of shared memory of each.
+    pub shared: u32,
+    /// What it works on.
+    pub arguments: Arguments,
+}
+
+/// One convolution of a block as the kernels want it.
+#[derive(Debug)]
+struct Convolution {
+    /// groups × steps × taps × 2 × 8 tiles × 8, bf16.
+    weights: Tensor,
+    /// groups × 8 tiles, f32.
+    bias: Tensor,
+    outputs: i64,
+    groups: i64,
+    tiles: i64,
+}
+
+impl Convolution {
+    /// Of weights outputs×channels×3×3, whose channels are whole steps.
+    fn new(weight: &Tensor, bias: &Tensor) -> Self {
+        let (outputs, channels) = (weight.size()[0], weight.size()[1]);
+        let columns = (outputs as u64).div_ceil(COLUMN as u64) as i64;
+        let groups = (columns as u64).div_ceil(MOST_TILES as u64) as i64;
+        let tiles = (columns as u64).div_ceil(groups as u64) as i64;
+        let missing = groups * tiles * COLUMN - outputs;
+        let weights = weight
+            .constant_pad_nd([0, 0, 0, 0, 0, 0, 0, missing])
+            .view([groups, tiles * COLUMN, channels / STEP, 2, STEP / 2, TAPS])
+            .permute([0, 2, 5, 3, 1, 4])
+            .to_kind(Kind::BFloat16)
+            .contiguous();
+        let bias = bias.constant_pad_nd([0, missing]).to_kind(Kind::Float).contiguous();
+        Self { weights, bias, outputs, groups, tiles }
+    }
+
+    /// Bytes of one step's patch and weights, convolution.cu's Stage.
+    fn stage(&self) -> i64 {
+        let patch = 2 * (TILE.0 + 2) * (TILE.1 + 2);
+        2 * (STEP / 2) * (patch + TAPS * 2 * COLUMN * self.tiles)
+    }
+
+    /// Reads the first channels of `maps` N×H×W×C and writes behind them, or into `result`
+    /// N×H×W×outputs.
+    fn launch(&self, maps: &Tensor, inputs: i64, result: Option<&Tensor>) -> Launch {
+        let size = maps.size();
+        let [pictures, height, width, stride] = size[..] else {
+            unreachable!("feature maps have four dimensions");
+        };
+        let kernel = match (result, self.tiles) {
+            (None, _) => "hidden",
+            (Some(_), 1) => "last_1",
+            (Some(_), 2) => "last_2",
+            (Some(_), 3) => "last_3",
+            (Some(_), _) => "last_4",
+        };
+        let blocks = |length: i64, tile: i64| (length as u32).div_ceil(tile as u32);
+        let z = (pictures * self.groups) as u32;
+        Launch {
+            kernel,
+            blocks: [blocks(width, TILE.0), blocks(height, TILE.1), z],
+            threads: THREADS,
+            shared: (STAGES * self.stage()) as u32,
+            arguments: Arguments {
+                maps: maps.data_ptr(),
+                weights: self.weights.data_ptr(),
+                bias: self.bias.data_ptr(),
+                result: result.map_or(std::ptr::null_mut(), Tensor::data_ptr),
+                height: height as c_int,
+                width: width as c_int,
+                stride: stride as c_int,
+                inputs: inputs as c_int,
+                outputs: self.outputs as c_int,
+                groups: self.groups as c_int,
+            },
+        }
+    }
+}
+
+/// A dense block's weights as the kernels want them.
+#[derive(Debug)]
+pub struct Block(Vec<Convolution>);
+
+impl Block {
+    /// Of each convolution's weight and bias, with channels of zeros behind the block's input that
+    /// make it whole [steps](INPUT_MULTIPLE).
+    pub fn new<'a>(convolutions: impl Iterator<Item = (Tensor, &'a Tensor)>) -> Self {
+        Self(convolutions.map(|(weight, bias)| Convolution::new(&weight, bias)).collect())
+    }
+
+    /// N×inputs×H×W to N×outputs×H×W, f32, channels innermost in memory; `None` where a launch fails.
+    pub fn forward(&self, x: &Tensor, launch: impl Fn(&Launch) -> Option<()>) -> Option<Tensor> {
+        let (last, hidden) = self.0.split_last()?;
+        let [pictures, inputs, height, width] = x.size()[..] else {
+            return None;
+        };
+        let mut channels = (inputs as u64).next_multiple_of(STEP as u64) as i64;
+        let stride = channels + hidden.iter().map(|convolution| convolution.outputs).sum::<i64>();
+        let device = x.device();
+        let maps = Tensor::empty([pictures, height, width, stride], (Kind::BFloat16, device));
+        maps.narrow(3, 0, inputs).copy_(&x.permute([0, 2, 3, 1]));
+        let _ = maps.narrow(3, inputs, channels - inputs).zero_();
+        for convolution in hidden {
+            launch(&convolution.launch(&maps, channels, None))?;
+            channels += convolution.outputs;
+        }
+        let result = Tensor::empty([pictures, height, width, last.outputs], (Kind::Float, device));
+        launch(&last.launch(&maps, channels, Some(&result)))?;
+        Some(result.permute([0, 3, 1, 2]))
+    }
+}
+
+/// What a block's input channels must be a multiple of.
+pub const INPUT_MULTIPLE: i64 = STEP;
