@@ -65,14 +65,19 @@ impl Frame {
 
     /// 1×3×H×W of f32 in [0, 1].
     pub(crate) fn to_tensor(&self, device: Device) -> Tensor {
-        let mut levels = self.levels().to_device(device).to_kind(Kind::Float);
-        levels.divide_scalar_(255.0)
+        self.levels(device).to_kind(Kind::Float).divide_scalar_(255.0)
     }
 
-    /// 1×3×H×W of bytes on the CPU.
-    pub(crate) fn levels(&self) -> Tensor {
-        let (height, width) = (self.height as i64, self.width as i64);
-        Tensor::from_slice(&self.pixels).view([1, height, width, 3]).permute([0, 3, 1, 2])
+    /// 1×3×H×W of bytes. A GPU fetches them when it comes to them, so that the next frame can be got
+    /// ready meanwhile.
+    pub(crate) fn levels(&self, device: Device) -> Tensor {
+        let size = [1, self.height as i64, self.width as i64, 3];
+        let levels = Tensor::from_data_size(&self.pixels, &size, Kind::Uint8);
+        let pinned = match device {
+            Device::Cuda(_) => levels.f_pin_memory(device).unwrap_or(levels),
+            _ => levels,
+        };
+        pinned.to_device_(device, Kind::Uint8, true, false).permute([0, 3, 1, 2])
     }
 
     /// N×3×H×W in [0, 1] to N×H×W×3 of bytes, clamped and rounded, on the same device.

@@ -197,8 +197,8 @@ impl Model {
         }
         let area = self.area(mosaic.width, mosaic.height)?;
         guarded(|| {
-            let levels = secrets.iter().map(|secret| area.of(&secret.levels()));
-            let secrets = Tensor::cat(&levels.collect::<Vec<_>>(), 0).to_device(self.device);
+            let levels = secrets.iter().map(|secret| area.of(&secret.levels(self.device)));
+            let secrets = Tensor::cat(&levels.collect::<Vec<_>>(), 0);
             let scrambling = scrambler.map(|scrambler| scrambler.like(&mosaic.tensor));
             mosaic.refinement = Some(Refinement { steps, secrets, scrambling });
             Ok(mosaic)

@@ -39,8 +39,9 @@ impl Area {
 }
 
 /// How many pictures a GPU works on at once whose feature maps have so many positions. Alone a small one
-/// takes longer to launch than to compute; the feature maps of as many as this take 700 MB.
+/// takes longer to launch than to compute; the feature maps of as many as this take 180 MB, and while they
+/// are computed the next secrets are got ready.
 pub fn fitting(positions: usize) -> usize {
-    const POSITIONS: usize = 1 << 21;
+    const POSITIONS: usize = 1 << 19;
     (POSITIONS / positions.max(1)).max(1)
 }

@@ -102,8 +102,9 @@ fn rounding_for_reveal_keeps_more_of_the_mosaic() {
 
 #[test]
 fn a_gpu_takes_small_tiles_together_and_large_ones_alone() {
-    assert_eq!(fitting(128 * 128), 128);
-    assert_eq!(fitting(960 * 540), 4);
+    assert_eq!(fitting(128 * 128), 32);
+    assert_eq!(fitting(960 * 540), 1);
+    assert_eq!(fitting(480 * 270), 4);
     assert_eq!(fitting(4096 * 4096), 1);
 }
 
