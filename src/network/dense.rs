@@ -2,11 +2,16 @@
 //! Dense block: the function φ, ρ or ψ of an InvBlock (Eq. 1 and 2; paper reference [17], as in
 //! Invertible Image Rescaling, <https://arxiv.org/abs/2005.05650>).
 
+#[cfg(feature = "cuda-kernels")]
+use std::sync::OnceLock;
+
 use tch::nn::{self, Init};
 use tch::{Device, Kind, Tensor};
 
 #[cfg(any(test, feature = "cuda-kernels"))]
 use super::kernels;
+#[cfg(feature = "cuda-kernels")]
+use super::kernels::gpu::{Found, Gpu};
 use super::precision::Precision;
 
 /// Feature maps that each of the first four convolutions adds.
@@ -18,12 +23,13 @@ const CUDA_CHANNELS: i64 = 8;
 /// Positions of the feature maps that a CPU computes at once: what lies in its caches.
 const STRIP_POSITIONS: i64 = 1 << 15;
 
-/// Five 3×3 convolutions, each fed with the input and every earlier feature map.
+/// Five 3×3 convolutions, each fed with the input and every earlier feature map. Once weights that are
+/// frozen have been used they must not change.
 #[derive(Debug)]
 pub struct DenseBlock {
     convolutions: Vec<Convolution>,
     #[cfg(feature = "cuda-kernels")]
-    packed: std::sync::OnceLock<kernels::Block>,
+    packed: OnceLock<kernels::Block>,
 }
 
 #[derive(Debug)]
@@ -106,7 +112,7 @@ impl DenseBlock {
         Self {
             convolutions,
             #[cfg(feature = "cuda-kernels")]
-            packed: std::sync::OnceLock::new(),
+            packed: OnceLock::new(),
         }
     }
 
@@ -142,16 +148,20 @@ impl DenseBlock {
         if x.requires_grad() || self.convolutions[0].weight.requires_grad() {
             return None;
         }
-        let gpu = gpu(x.device(), precision)?;
-        self.packed.get_or_init(|| self.packed()).forward(x, |kernel| gpu.launch(kernel))
+        let gpu = gpu(x.device(), precision)?.ok()?;
+        Some(self.packed.get_or_init(|| self.packed()).forward(x, |kernel| gpu.launch(kernel)))
     }
 
     /// The weights for the crate's own kernels.
     #[cfg(any(test, feature = "cuda-kernels"))]
     pub(super) fn packed(&self) -> kernels::Block {
-        let zeros = Zeros::behind(self.convolutions[0].weight.size()[1], kernels::INPUT_MULTIPLE);
-        let weights = self.convolutions.iter().map(|own| (zeros.inserted(&own.weight), &own.bias));
-        kernels::Block::new(weights)
+        let [hidden @ .., last] = self.convolutions.as_slice() else {
+            unreachable!("a dense block has {CONVOLUTIONS} convolutions");
+        };
+        let zeros = Zeros::behind(hidden[0].weight.size()[1], kernels::INPUT_MULTIPLE);
+        let filled = |own: &'_ Convolution| zeros.inserted(&own.weight);
+        let hidden: Vec<_> = hidden.iter().map(|own| (filled(own), &own.bias)).collect();
+        kernels::Block::new(&hidden, (filled(last), &last.bias))
     }
 
     /// Up to `rows` rows of the output from `top` on. A row depends on one more on each side with
@@ -177,22 +187,23 @@ impl DenseBlock {
     }
 }
 
-/// Whether the crate's own kernels compute dense blocks on a device.
-#[cfg(feature = "cuda-kernels")]
-pub fn has_kernels(device: Device, precision: Precision) -> bool {
-    gpu(device, precision).is_some()
+/// What computes dense blocks whose weights stay as they are: libtorch, or kernels of the crate.
+pub fn computed_by(device: Device, precision: Precision) -> String {
+    #[cfg(feature = "cuda-kernels")]
+    match gpu(device, precision) {
+        Some(Ok(_)) => return "own kernels".into(),
+        Some(Err(reason)) => return format!("libtorch, not own kernels: {reason}"),
+        None => {}
+    }
+    let _ = (device, precision);
+    "libtorch".into()
 }
 
-/// Whether the crate's own kernels compute dense blocks on a device.
-#[cfg(not(feature = "cuda-kernels"))]
-pub fn has_kernels(_: Device, _: Precision) -> bool {
-    false
-}
-
+/// The crate's own kernels, where they are for a device.
 #[cfg(feature = "cuda-kernels")]
-fn gpu(device: Device, precision: Precision) -> Option<std::sync::Arc<kernels::gpu::Gpu>> {
+fn gpu(device: Device, precision: Precision) -> Option<Found> {
     match (device, precision) {
-        (Device::Cuda(index), Precision::Bf16) => kernels::gpu::Gpu::of(index),
+        (Device::Cuda(index), Precision::Bf16) => Some(Gpu::of(index)),
         _ => None,
     }
 }

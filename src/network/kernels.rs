@@ -17,6 +17,8 @@ const TILE: (i64, i64) = (16, 32);
 const THREADS: u32 = 256;
 /// Input channels that it takes at once, STEP there.
 const STEP: i64 = 16;
+/// What a block's input channels must be a multiple of.
+pub const INPUT_MULTIPLE: i64 = STEP;
 /// Channels of a column of its matrix products, and the most of these, TILES there.
 const COLUMN: i64 = 8;
 const MOST_TILES: i64 = 4;
@@ -67,6 +69,16 @@ struct Convolution {
 }
 
 impl Convolution {
+    /// One of 32 outputs whose maps are written behind its inputs: a thread has two columns of each
+    /// tile, and its channels are to be side by side.
+    fn hidden(weight: &Tensor, bias: &Tensor) -> Self {
+        let reordered = |x: &Tensor| {
+            let (size, order) = (x.size(), [1, 0, 2, 3]);
+            x.view([4, MOST_TILES, 2, -1]).permute(order).reshape(size)
+        };
+        Self::new(&reordered(weight), &reordered(bias))
+    }
+
     /// Of weights outputs×channels×3×3, whose channels are whole steps.
     fn new(weight: &Tensor, bias: &Tensor) -> Self {
         let (outputs, channels) = (weight.size()[0], weight.size()[1]);
@@ -93,10 +105,7 @@ impl Convolution {
     /// Reads the first channels of `maps` N×H×W×C and writes behind them, or into `result`
     /// N×H×W×outputs.
     fn launch(&self, maps: &Tensor, inputs: i64, result: Option<&Tensor>) -> Launch {
-        let size = maps.size();
-        let [pictures, height, width, stride] = size[..] else {
-            unreachable!("feature maps have four dimensions");
-        };
+        let [pictures, height, width, stride] = dimensions(maps);
         let kernel = match (result, self.tiles) {
             (None, _) => "hidden",
             (Some(_), 1) => "last_1",
@@ -105,10 +114,10 @@ impl Convolution {
             (Some(_), _) => "last_4",
         };
         let blocks = |length: i64, tile: i64| (length as u32).div_ceil(tile as u32);
-        let z = (pictures * self.groups) as u32;
+        let x = blocks(width, TILE.0) * self.groups as u32;
         Launch {
             kernel,
-            blocks: [blocks(width, TILE.0), blocks(height, TILE.1), z],
+            blocks: [x, blocks(height, TILE.1), pictures as u32],
             threads: THREADS,
             shared: (STAGES * self.stage()) as u32,
             arguments: Arguments {
@@ -129,21 +138,23 @@ impl Convolution {
 
 /// A dense block's weights as the kernels want them.
 #[derive(Debug)]
-pub struct Block(Vec<Convolution>);
+pub struct Block {
+    hidden: Vec<Convolution>,
+    last: Convolution,
+}
 
 impl Block {
-    /// Of each convolution's weight and bias, with channels of zeros behind the block's input that
-    /// make it whole [steps](INPUT_MULTIPLE).
-    pub fn new<'a>(convolutions: impl Iterator<Item = (Tensor, &'a Tensor)>) -> Self {
-        Self(convolutions.map(|(weight, bias)| Convolution::new(&weight, bias)).collect())
+    /// Of the convolutions' weights and biases, the last one's apart; behind the block's input there are
+    /// channels of zeros that make it whole [steps](INPUT_MULTIPLE).
+    pub fn new(hidden: &[(Tensor, &Tensor)], last: (Tensor, &Tensor)) -> Self {
+        let hidden = hidden.iter().map(|(weight, bias)| Convolution::hidden(weight, bias));
+        Self { hidden: hidden.collect(), last: Convolution::new(&last.0, last.1) }
     }
 
-    /// N×inputs×H×W to N×outputs×H×W, f32, channels innermost in memory; `None` where a launch fails.
-    pub fn forward(&self, x: &Tensor, launch: impl Fn(&Launch) -> Option<()>) -> Option<Tensor> {
-        let (last, hidden) = self.0.split_last()?;
-        let [pictures, inputs, height, width] = x.size()[..] else {
-            return None;
-        };
+    /// N×inputs×H×W to N×outputs×H×W, f32, channels innermost in memory.
+    pub fn forward(&self, x: &Tensor, launch: impl Fn(&Launch)) -> Tensor {
+        let Self { hidden, last } = self;
+        let [pictures, inputs, height, width] = dimensions(x);
         let mut channels = (inputs as u64).next_multiple_of(STEP as u64) as i64;
         let stride = channels + hidden.iter().map(|convolution| convolution.outputs).sum::<i64>();
         let device = x.device();
@@ -151,14 +162,15 @@ impl Block {
         maps.narrow(3, 0, inputs).copy_(&x.permute([0, 2, 3, 1]));
         let _ = maps.narrow(3, inputs, channels - inputs).zero_();
         for convolution in hidden {
-            launch(&convolution.launch(&maps, channels, None))?;
+            launch(&convolution.launch(&maps, channels, None));
             channels += convolution.outputs;
         }
         let result = Tensor::empty([pictures, height, width, last.outputs], (Kind::Float, device));
-        launch(&last.launch(&maps, channels, Some(&result)))?;
-        Some(result.permute([0, 3, 1, 2]))
+        launch(&last.launch(&maps, channels, Some(&result)));
+        result.permute([0, 3, 1, 2])
     }
 }
 
-/// What a block's input channels must be a multiple of.
-pub const INPUT_MULTIPLE: i64 = STEP;
+fn dimensions(maps: &Tensor) -> [i64; 4] {
+    maps.size().try_into().expect("feature maps have four dimensions")
+}

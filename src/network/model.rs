@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
-use super::dense::has_kernels;
+use super::dense::computed_by;
 use super::hiding::Hiding;
 use super::location::WeightsPaths;
 use super::mosaic::{cut, splice};
@@ -29,10 +29,12 @@ pub struct Model {
     precision: Precision,
     hiding: Hiding,
     rescaling: Rescaling,
+    /// What computes its dense blocks.
+    computed_by: String,
 }
 
-// SAFETY: the weights are never written after `load`, and libtorch's operators may read one
-// tensor from several threads at once.
+// SAFETY: the weights are never written after `load`, their copies for the crate's own kernels once, under
+// a lock; and libtorch's operators may read one tensor from several threads at once.
 unsafe impl Sync for Model {}
 
 /// A mosaic secret image, ready to be concealed in covers of its size.
@@ -73,7 +75,7 @@ impl fmt::Display for Model {
             f,
             "{} secrets in {grid} on {device:?}, convolutions in {precision:?} by {}",
             grid.secrets(),
-            if has_kernels(*device, *precision) { "own kernels" } else { "libtorch" }
+            self.computed_by
         )
     }
 }
@@ -124,6 +126,7 @@ impl Model {
             grid,
             device,
             precision,
+            computed_by: computed_by(device, precision),
             hiding: Hiding::restored(&file, device, precision)?,
             rescaling: rescaling.restored(device, precision, |path| {
                 Rescaling::new(path, grid, rescaling.header.blocks, rescaling.header.clamp)

@@ -43,3 +43,9 @@ __device__ inline unsigned two_bf16(float first, float second) {
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
     return both;
 }
+
+// Stores 16 bytes at once.
+__device__ inline void store_16_bytes(void* to, const unsigned (&four)[4]) {
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :: "l"(to), "r"(four[0]), "r"(four[1]), "r"(four[2]), "r"(four[3]) : "memory");
+}

@@ -44,7 +44,7 @@ fn emulated() -> Library {
     unsafe { Library::new(library) }.unwrap()
 }
 
-fn launch(library: &Library, launch: &Launch) -> Option<()> {
+fn launch(library: &Library, launch: &Launch) {
     type Entry = unsafe extern "C" fn(*const u8, *const u32, u32, u32, *const Arguments);
     let Launch { kernel, blocks, threads, shared, arguments } = launch;
     let name = format!("{kernel}\0");
@@ -52,7 +52,6 @@ fn launch(library: &Library, launch: &Launch) -> Option<()> {
     let entry: Symbol<Entry> = unsafe { library.get(b"launch") }.unwrap();
     // SAFETY: the arguments' tensors are on the CPU and outlive the call.
     unsafe { entry(name.as_ptr(), blocks.as_ptr(), *threads, *shared, arguments) };
-    Some(())
 }
 
 /// Dense blocks from some numbers of channels to others, on pictures×height×width on a device: nearer to
@@ -95,7 +94,7 @@ fn emulated_kernels_compute_what_libtorch_does() {
         (16, 32, [1, 5, 6]),
     ];
     compare(Device::Cpu, &cases, |block, x| {
-        block.packed().forward(x, |kernel| launch(&library, kernel)).unwrap()
+        block.packed().forward(x, |kernel| launch(&library, kernel))
     });
 }
 
@@ -104,8 +103,14 @@ fn emulated_kernels_compute_what_libtorch_does() {
 #[ignore = "needs a GPU"]
 fn kernels_on_a_gpu_compute_what_libtorch_does() {
     let device = crate::network::device::parse("cuda").unwrap();
-    assert!(super::gpu::Gpu::of(0).is_some());
+    let gpu = super::gpu::Gpu::of(0).unwrap();
     let channels = [(9, 3), (3, 9), (12, 12), (3, 21), (24, 3), (3, 45), (45, 3), (16, 32)];
     let cases = channels.map(|(inputs, outputs)| (inputs, outputs, [2, 135, 241]));
-    compare(device, &cases, |block, x| block.forward(x, Precision::Bf16));
+    compare(device, &cases, |block, x| block.packed().forward(x, |kernel| gpu.launch(kernel)));
+}
+
+#[cfg(feature = "cuda-kernels")]
+#[test]
+fn a_gpu_that_is_absent_has_no_kernels() {
+    assert!(super::gpu::Gpu::of(99).is_err());
 }
