@@ -12,15 +12,15 @@ pub mod gpu;
 #[cfg(test)]
 mod tests;
 
-/// Pixels that a block of threads computes; convolution.cu's WIDTH, HEIGHT and THREADS.
-const TILE: (i64, i64) = (16, 32);
+/// What a block of threads computes, in x and y, and its threads; convolution.cu's WIDTH, HEIGHT and THREADS.
+const PIXELS: (i64, i64) = (16, 32);
 const THREADS: u32 = 256;
 /// Input channels that it takes at once, STEP there.
 const STEP: i64 = 16;
 /// What a block's input channels must be a multiple of.
 pub const INPUT_MULTIPLE: i64 = STEP;
-/// Channels of a column of its matrix products, and the most of these, TILES there.
-const COLUMN: i64 = 8;
+/// Output channels of a tile of its matrix products, and the most tiles, TILES there.
+const TILE: i64 = 8;
 const MOST_TILES: i64 = 4;
 /// Steps that lie in shared memory together, STAGES there.
 const STAGES: i64 = 3;
@@ -69,7 +69,7 @@ struct Convolution {
 }
 
 impl Convolution {
-    /// One of 32 outputs whose maps are written behind its inputs: a thread has two columns of each
+    /// Of 32 outputs, whose maps are written behind its inputs: a thread has two columns of each
     /// tile, and its channels are to be side by side.
     fn hidden(weight: &Tensor, bias: &Tensor) -> Self {
         let reordered = |x: &Tensor| {
@@ -79,16 +79,15 @@ impl Convolution {
         Self::new(&reordered(weight), &reordered(bias))
     }
 
-    /// Of weights outputs×channels×3×3, whose channels are whole steps.
+    /// Of weights outputs×channels×3×3, the channels whole steps.
     fn new(weight: &Tensor, bias: &Tensor) -> Self {
         let (outputs, channels) = (weight.size()[0], weight.size()[1]);
-        let columns = (outputs as u64).div_ceil(COLUMN as u64) as i64;
-        let groups = (columns as u64).div_ceil(MOST_TILES as u64) as i64;
-        let tiles = (columns as u64).div_ceil(groups as u64) as i64;
-        let missing = groups * tiles * COLUMN - outputs;
+        let groups = ceil(outputs, TILE * MOST_TILES);
+        let tiles = ceil(outputs, TILE * groups);
+        let missing = groups * tiles * TILE - outputs;
         let weights = weight
             .constant_pad_nd([0, 0, 0, 0, 0, 0, 0, missing])
-            .view([groups, tiles * COLUMN, channels / STEP, 2, STEP / 2, TAPS])
+            .view([groups, tiles * TILE, channels / STEP, 2, STEP / 2, TAPS])
             .permute([0, 2, 5, 3, 1, 4])
             .to_kind(Kind::BFloat16)
             .contiguous();
@@ -98,8 +97,8 @@ impl Convolution {
 
     /// Bytes of one step's patch and weights, convolution.cu's Stage.
     fn stage(&self) -> i64 {
-        let patch = 2 * (TILE.0 + 2) * (TILE.1 + 2);
-        2 * (STEP / 2) * (patch + TAPS * 2 * COLUMN * self.tiles)
+        let patch = 2 * (PIXELS.0 + 2) * (PIXELS.1 + 2);
+        2 * (STEP / 2) * (patch + TAPS * 2 * TILE * self.tiles)
     }
 
     /// Reads the first channels of `maps` N×H×W×C and writes behind them, or into `result`
@@ -113,11 +112,10 @@ impl Convolution {
             (Some(_), 3) => "last_3",
             (Some(_), _) => "last_4",
         };
-        let blocks = |length: i64, tile: i64| (length as u32).div_ceil(tile as u32);
-        let x = blocks(width, TILE.0) * self.groups as u32;
+        let x = ceil(width, PIXELS.0) * self.groups;
         Launch {
             kernel,
-            blocks: [x, blocks(height, TILE.1), pictures as u32],
+            blocks: [x, ceil(height, PIXELS.1), pictures].map(|blocks| blocks as u32),
             threads: THREADS,
             shared: (STAGES * self.stage()) as u32,
             arguments: Arguments {
@@ -155,7 +153,7 @@ impl Block {
     pub fn forward(&self, x: &Tensor, launch: impl Fn(&Launch)) -> Tensor {
         let Self { hidden, last } = self;
         let [pictures, inputs, height, width] = dimensions(x);
-        let mut channels = (inputs as u64).next_multiple_of(STEP as u64) as i64;
+        let mut channels = ceil(inputs, STEP) * STEP;
         let stride = channels + hidden.iter().map(|convolution| convolution.outputs).sum::<i64>();
         let device = x.device();
         let maps = Tensor::empty([pictures, height, width, stride], (Kind::BFloat16, device));
@@ -169,6 +167,10 @@ impl Block {
         launch(&last.launch(&maps, channels, Some(&result)));
         result.permute([0, 3, 1, 2])
     }
+}
+
+fn ceil(number: i64, divisor: i64) -> i64 {
+    (number as u64).div_ceil(divisor as u64) as i64
 }
 
 fn dimensions(maps: &Tensor) -> [i64; 4] {
