@@ -17,14 +17,9 @@ use super::{Grid, Precision};
 
 /// More gradient steps than any stego gains by.
 pub const MOST_STEPS: u32 = 1000;
-/// How far the first step goes for values with gradients of the usual size, about; the others fall to zero.
-const FIRST_STEP: f64 = 0.3 / 255.0;
+/// How far the first step goes, root of the mean square; the length of the others falls to zero.
+const FIRST_STEP: f64 = 0.2 / 255.0;
 const MOMENTUM: f64 = 0.5;
-/// How much of the mean square of a value's gradients the next step keeps.
-const SPREAD_MOMENTUM: f64 = 0.9;
-/// Added to its root, as a share of the root of all values' mean square: what is hardly ever moved is not
-/// moved as far as the rest.
-const SPREAD_FLOOR: f64 = 0.3;
 /// Added to squared errors: those of 40 dB count half. Otherwise a cover that hardly anything can be hidden
 /// in would gain most by hiding nothing.
 const FLOOR: f64 = 1e-4;
@@ -115,7 +110,7 @@ impl Refinement {
     ) -> Tensor {
         let mut stego = given.clamp(0.0, 1.0);
         let mut best: Option<Best> = None;
-        let (mut direction, mut spread) = (stego.zeros_like(), stego.zeros_like());
+        let mut direction = stego.zeros_like();
         // The last of them shows where the steps led.
         for step in (0..=self.steps).take_while(|_| wanted()) {
             let rounded = network.hiding.quantise(&stego);
@@ -128,14 +123,10 @@ impl Refinement {
             let gradient = secrets_gradient + log_error_gradients(&rounded, cover) * weight;
             let gradient = network.hiding.preconditioned(gradient);
             let unit = &gradient / (gradient.square().mean(Kind::Float).sqrt() + 1e-30);
-            // As Adam does: what is thrown to and fro goes less far.
             direction = direction.lerp(&unit, 1.0 - MOMENTUM);
-            spread = spread.lerp(&unit.square(), 1.0 - SPREAD_MOMENTUM);
-            let unbiased = |mean: &Tensor, kept: f64| mean / (1.0 - kept.powi(step as i32 + 1));
-            let movement = unbiased(&direction, MOMENTUM)
-                / (unbiased(&spread, SPREAD_MOMENTUM).sqrt() + SPREAD_FLOOR);
-            let length = FIRST_STEP * (1.0 - f64::from(step) / f64::from(self.steps));
-            stego = (stego - movement * length).clamp(0.0, 1.0);
+            let bias = 1.0 - MOMENTUM.powi(step as i32 + 1);
+            let length = FIRST_STEP * (1.0 - f64::from(step) / f64::from(self.steps)) / bias;
+            stego = (stego - &direction * length).clamp(0.0, 1.0);
         }
         best.map_or(stego, |best| best.stego)
     }
