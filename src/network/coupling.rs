@@ -116,20 +116,15 @@ impl InvBlocks {
 
     /// (l, h) backwards through every block.
     pub fn inverse(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
-        let start = (precision.laid_out(low), precision.laid_out(high));
-        self.0.iter().rev().fold(start, |(low, high), block| block.inverse(&low, &high, precision))
+        inverse_through(&self.0, low, high, precision)
     }
 
     /// The h of [`inverse`](Self::inverse) alone.
     pub fn inverse_high(&self, low: &Tensor, high: &Tensor, precision: Precision) -> Tensor {
-        let start = (precision.laid_out(low), precision.laid_out(high));
         let Some((first, blocks)) = self.0.split_first() else {
-            return start.1;
+            return precision.laid_out(high);
         };
-        let (low, high) = blocks
-            .iter()
-            .rev()
-            .fold(start, |(low, high), block| block.inverse(&low, &high, precision));
+        let (low, high) = inverse_through(blocks, low, high, precision);
         first.inverse_high(&low, &high, precision)
     }
 
@@ -174,6 +169,17 @@ impl InvBlocks {
             block.inverse_gradient(&inputs, &gradient, precision)
         })
     }
+}
+
+/// (l, h) backwards through some blocks.
+fn inverse_through(
+    blocks: &[InvBlock],
+    low: &Tensor,
+    high: &Tensor,
+    precision: Precision,
+) -> (Tensor, Tensor) {
+    let start = (precision.laid_out(low), precision.laid_out(high));
+    blocks.iter().rev().fold(start, |(low, high), block| block.inverse(&low, &high, precision))
 }
 
 #[cfg(test)]

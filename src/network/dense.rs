@@ -158,7 +158,7 @@ impl DenseBlock {
         let [hidden @ .., last] = self.convolutions.as_slice() else {
             unreachable!("a dense block has {CONVOLUTIONS} convolutions");
         };
-        let zeros = Zeros::behind(hidden[0].weight.size()[1], kernels::INPUT_MULTIPLE);
+        let zeros = Zeros::behind(hidden[0].weight.size()[1], kernels::STEP);
         let filled = |own: &'_ Convolution| zeros.inserted(&own.weight);
         let hidden: Vec<_> = hidden.iter().map(|own| (filled(own), &own.bias)).collect();
         kernels::Block::new(&hidden, (filled(last), &last.bias))

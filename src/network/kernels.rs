@@ -15,10 +15,8 @@ mod tests;
 /// What a block of threads computes, in x and y, and its threads; convolution.cu's WIDTH, HEIGHT and THREADS.
 const PIXELS: (i64, i64) = (16, 32);
 const THREADS: u32 = 256;
-/// Input channels that it takes at once, STEP there.
-const STEP: i64 = 16;
-/// What a block's input channels must be a multiple of.
-pub const INPUT_MULTIPLE: i64 = STEP;
+/// Input channels that it takes at once, STEP there: those of a block must be whole steps.
+pub const STEP: i64 = 16;
 /// Output channels of a tile of its matrix products, and the most tiles, TILES there.
 const TILE: i64 = 8;
 const MOST_TILES: i64 = 4;
@@ -95,12 +93,6 @@ impl Convolution {
         Self { weights, bias, outputs, groups, tiles }
     }
 
-    /// Bytes of one step's patch and weights, convolution.cu's Stage.
-    fn stage(&self) -> i64 {
-        let patch = 2 * (PIXELS.0 + 2) * (PIXELS.1 + 2);
-        2 * (STEP / 2) * (patch + TAPS * 2 * TILE * self.tiles)
-    }
-
     /// Reads the first channels of `maps` N×H×W×C and writes behind them, or into `result`
     /// N×H×W×outputs.
     fn launch(&self, maps: &Tensor, inputs: i64, result: Option<&Tensor>) -> Launch {
@@ -117,7 +109,7 @@ impl Convolution {
             kernel,
             blocks: [x, ceil(height, PIXELS.1), pictures].map(|blocks| blocks as u32),
             threads: THREADS,
-            shared: (STAGES * self.stage()) as u32,
+            shared: shared(self.tiles),
             arguments: Arguments {
                 maps: maps.data_ptr(),
                 weights: self.weights.data_ptr(),
@@ -143,7 +135,7 @@ pub struct Block {
 
 impl Block {
     /// Of the convolutions' weights and biases, the last one's apart; behind the block's input there are
-    /// channels of zeros that make it whole [steps](INPUT_MULTIPLE).
+    /// channels of zeros that make it whole [steps](STEP).
     pub fn new(hidden: &[(Tensor, &Tensor)], last: (Tensor, &Tensor)) -> Self {
         let hidden = hidden.iter().map(|(weight, bias)| Convolution::hidden(weight, bias));
         Self { hidden: hidden.collect(), last: Convolution::new(&last.0, last.1) }
@@ -167,6 +159,12 @@ impl Block {
         launch(&last.launch(&maps, channels, Some(&result)));
         result.permute([0, 3, 1, 2])
     }
+}
+
+/// Bytes of shared memory for the patches and the weights of all stages, convolution.cu's Stage.
+fn shared(tiles: i64) -> u32 {
+    let patch = 2 * (PIXELS.0 + 2) * (PIXELS.1 + 2);
+    (STAGES * 2 * (STEP / 2) * (patch + TAPS * 2 * TILE * tiles)) as u32
 }
 
 fn ceil(number: i64, divisor: i64) -> i64 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The kernels on a GPU: compiled by NVRTC when the first block needs them, once for each GPU.
+//! The kernels on a GPU: compiled by NVRTC when the first model is loaded, once for each GPU.
 
 use std::collections::HashMap;
 use std::panic::catch_unwind;
@@ -12,12 +12,10 @@ use cudarc::driver::{
 use cudarc::nvrtc::{self, CompileOptions, compile_ptx_with_opts};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
-use super::{Arguments, Launch};
+use super::{Arguments, Launch, MOST_TILES, shared};
 
 const SOURCE: &str = concat!(include_str!("instructions.cuh"), include_str!("convolution.cu"));
 const KERNELS: [&str; 5] = ["hidden", "last_1", "last_2", "last_3", "last_4"];
-/// The most shared memory that any of them takes: three stages of 28,800 bytes.
-const SHARED: i32 = 86_400;
 
 // SAFETY: it has the layout of convolution.cu's struct, pointers and integers without padding that
 // would be read.
@@ -71,7 +69,7 @@ impl Gpu {
         for name in KERNELS {
             let kernel = module.load_function(name).map_err(said)?;
             let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            kernel.set_attribute(attribute, SHARED).map_err(said)?;
+            kernel.set_attribute(attribute, shared(MOST_TILES) as i32).map_err(said)?;
             kernels.insert(name, kernel);
         }
         // tch has no way to another stream.
