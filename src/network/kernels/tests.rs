@@ -54,8 +54,24 @@ fn launch(library: &Library, launch: &Launch) {
     unsafe { entry(name.as_ptr(), blocks.as_ptr(), *threads, *shared, arguments) };
 }
 
-/// Dense blocks from some numbers of channels to others, on pictures×height×width on a device: nearer to
-/// libtorch's in f32 than those of libtorch in bf16.
+/// A dense block's output in f32 from weights, input and feature maps that are rounded to bf16, as those of
+/// the kernels are: what bf16 costs on any machine.
+fn rounded(store: &VarStore, x: &Tensor) -> Tensor {
+    let bf16 = |x: &Tensor| x.to_kind(Kind::BFloat16).to_kind(Kind::Float);
+    let parameters = store.variables();
+    let convolution = |maps: &Tensor, k: i64| {
+        let weight = bf16(&parameters[&format!("convs.{k}.weight")]);
+        maps.conv2d(&weight, Some(&parameters[&format!("convs.{k}.bias")]), 1, 1, 1, 1)
+    };
+    let hidden = |maps: Tensor, k| {
+        let new = convolution(&maps, k);
+        Tensor::cat(&[&maps, &bf16(&new.maximum(&(&new * 0.2)))], 1)
+    };
+    convolution(&(0..4).fold(bf16(x), hidden), 4)
+}
+
+/// Dense blocks from some numbers of channels to others, on pictures×height×width on a device: as near to
+/// f32 as bf16 can be.
 fn compare(
     device: Device,
     cases: &[(i64, i64, [i64; 3])],
@@ -73,16 +89,15 @@ fn compare(
         let x = Tensor::randn([pictures, inputs, height, width], (Kind::Float, Device::Cpu));
         let expected = reference.forward(&x, Precision::F32);
         let error = |y: &Tensor| ((y - &expected).norm() / expected.norm()).double_value(&[]);
-        let by_libtorch = error(&reference.forward(&x, Precision::Bf16));
         let actual = forward(&block, &x.to_device(device)).to_device(Device::Cpu);
         assert_eq!(actual.size(), expected.size());
-        let own = error(&actual);
-        assert!(own < by_libtorch, "{inputs} to {outputs}: {own}, by libtorch {by_libtorch}");
+        let (own, least) = (error(&actual), error(&rounded(&first, &x)));
+        assert!(own < 1.1 * least, "{inputs} to {outputs}: {own}, rounding alone {least}");
     }
 }
 
 #[test]
-fn emulated_kernels_compute_what_libtorch_does() {
+fn emulated_kernels_are_as_exact_as_bf16() {
     let library = emulated();
     // Every kernel, for less than a block of threads and for several.
     let cases = [
@@ -101,7 +116,7 @@ fn emulated_kernels_compute_what_libtorch_does() {
 #[cfg(feature = "cuda-kernels")]
 #[test]
 #[ignore = "needs a GPU"]
-fn kernels_on_a_gpu_compute_what_libtorch_does() {
+fn kernels_on_a_gpu_are_as_exact_as_bf16() {
     let device = crate::network::device::parse("cuda").unwrap();
     let gpu = super::gpu::Gpu::of(0).unwrap();
     let channels = [(9, 3), (3, 9), (12, 12), (3, 21), (24, 3), (3, 45), (45, 3), (16, 32)];
