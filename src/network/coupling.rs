@@ -5,6 +5,7 @@ use tch::nn;
 use tch::{Kind, Tensor, with_grad};
 
 use super::dense::DenseBlock;
+use super::effect::Effect;
 use super::precision::Precision;
 
 /// Channels, bound of the exponent and start of a stack's blocks.
@@ -40,36 +41,30 @@ impl InvBlock {
         }
     }
 
-    /// exp of the bounded ρ(l): clamp · (2σ(s) − 1), which is clamp · tanh(s / 2).
-    fn scale(&self, low: &Tensor, precision: Precision) -> Tensor {
-        // In place where the gradient does not need the values: frames are large.
-        let mut half = self.rho.forward(low, precision) * 0.5;
-        let mut bounded = half.tanh_() * self.clamp;
-        bounded.exp_()
-    }
-
     /// Eq. 1: l += φ(h), h = h ⊙ exp(ρ(l)) + ψ(l).
     fn forward(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
         let low = self.forward_low(low, high, precision);
-        let high = self.psi.forward(&low, precision).addcmul(high, &self.scale(&low, precision));
+        let high = self.rho.apply(&low, Effect::Multiply(self.clamp), high, precision);
+        let high = self.psi.apply(&low, Effect::Add, &high, precision);
         (low, high)
     }
 
     /// The l of [`forward`](Self::forward) alone.
     fn forward_low(&self, low: &Tensor, high: &Tensor, precision: Precision) -> Tensor {
-        low + self.phi.forward(high, precision)
+        self.phi.apply(high, Effect::Add, low, precision)
     }
 
     /// Eq. 2, the exact inverse: h = (h − ψ(l)) ⊘ exp(ρ(l)), l −= φ(h).
     fn inverse(&self, low: &Tensor, high: &Tensor, precision: Precision) -> (Tensor, Tensor) {
         let high = self.inverse_high(low, high, precision);
-        let low = low - self.phi.forward(&high, precision);
+        let low = self.phi.apply(&high, Effect::Subtract, low, precision);
         (low, high)
     }
 
     /// The h of [`inverse`](Self::inverse) alone.
     fn inverse_high(&self, low: &Tensor, high: &Tensor, precision: Precision) -> Tensor {
-        (high - self.psi.forward(low, precision)) / self.scale(low, precision)
+        let high = self.psi.apply(low, Effect::Subtract, high, precision);
+        self.rho.apply(low, Effect::Divide(self.clamp), &high, precision)
     }
 
     /// The gradient of a loss in the inputs of [`inverse`](Self::inverse), given that in its outputs.

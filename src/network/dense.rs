@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use tch::nn::{self, Init};
 use tch::{Device, Kind, Tensor};
 
+use super::effect::Effect;
 #[cfg(any(test, feature = "cuda-kernels"))]
 use super::kernels;
 #[cfg(feature = "cuda-kernels")]
@@ -121,12 +122,36 @@ impl DenseBlock {
         self.convolutions.iter().map(|convolution| convolution.weight.numel()).sum()
     }
 
-    /// N×inputs×H×W to N×outputs×H×W, f32 in and out, convolutions in `precision`.
-    pub fn forward(&self, x: &Tensor, precision: Precision) -> Tensor {
+    /// What the output for x N×inputs×H×W makes of a path N×outputs×H×W, all f32, convolutions in
+    /// `precision`.
+    pub fn apply(&self, x: &Tensor, effect: Effect, path: &Tensor, precision: Precision) -> Tensor {
         #[cfg(feature = "cuda-kernels")]
-        if let Some(y) = self.by_kernels(x, precision) {
-            return y;
+        if let Some(path) = self.apply_by_kernels(x, effect, path, precision) {
+            return path;
         }
+        effect.on(path, &self.forward(x, precision))
+    }
+
+    /// The same by the crate's own kernels; `None` where these are not for it, or gradients are wanted.
+    #[cfg(feature = "cuda-kernels")]
+    fn apply_by_kernels(
+        &self,
+        x: &Tensor,
+        effect: Effect,
+        path: &Tensor,
+        precision: Precision,
+    ) -> Option<Tensor> {
+        let weight = &self.convolutions[0].weight;
+        if x.requires_grad() || path.requires_grad() || weight.requires_grad() {
+            return None;
+        }
+        let gpu = gpu(x.device(), precision)?.ok()?;
+        let packed = self.packed.get_or_init(|| self.packed());
+        Some(packed.apply(x, effect, path, |kernel| gpu.launch(kernel)))
+    }
+
+    /// The output N×outputs×H×W, f32, for x N×inputs×H×W by libtorch, convolutions in `precision`.
+    pub fn forward(&self, x: &Tensor, precision: Precision) -> Tensor {
         let x = precision.laid_out(&x.to_kind(precision.kind()));
         let size = x.size();
         let (height, row) = (size[2], size[0] * size[3]);
@@ -140,16 +165,6 @@ impl DenseBlock {
         let strips: Vec<_> =
             (0..height).step_by(rows as usize).map(|top| self.strip(&x, top, rows)).collect();
         Tensor::cat(&strips, 2).to_kind(Kind::Float)
-    }
-
-    /// The same by the crate's own kernels; `None` where these are not for it, or gradients are wanted.
-    #[cfg(feature = "cuda-kernels")]
-    fn by_kernels(&self, x: &Tensor, precision: Precision) -> Option<Tensor> {
-        if x.requires_grad() || self.convolutions[0].weight.requires_grad() {
-            return None;
-        }
-        let gpu = gpu(x.device(), precision)?.ok()?;
-        Some(self.packed.get_or_init(|| self.packed()).forward(x, |kernel| gpu.launch(kernel)))
     }
 
     /// The weights for the crate's own kernels.

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A dense block by CUDA kernels of this crate. Its feature maps lie in one buffer from the start, into
 //! which each convolution writes its own, as bf16: nothing is concatenated, and neither LeakyReLU nor
-//! bias is a pass of its own. For inference alone.
+//! bias nor what becomes of the output is a pass of its own. For inference alone.
 
 use std::ffi::{c_int, c_void};
+use std::ptr;
 
 use tch::{Kind, Tensor};
+
+use super::effect::Effect;
 
 #[cfg(feature = "cuda-kernels")]
 pub mod gpu;
@@ -31,6 +34,7 @@ pub struct Arguments {
     maps: *mut c_void,
     weights: *const c_void,
     bias: *const c_void,
+    path: *const c_void,
     result: *mut c_void,
     height: c_int,
     width: c_int,
@@ -38,6 +42,29 @@ pub struct Arguments {
     inputs: c_int,
     outputs: c_int,
     groups: c_int,
+    sum: f32,
+    exponent: f32,
+}
+
+/// Where a block's output y goes: `path` and `result` N×H×W×outputs, f32, the latter the former ·
+/// exp(exponent · tanh(y / 2)) + sum · y.
+struct Output<'a> {
+    path: &'a Tensor,
+    result: &'a Tensor,
+    sum: f32,
+    exponent: f32,
+}
+
+impl<'a> Output<'a> {
+    fn new(effect: Effect, path: &'a Tensor, result: &'a Tensor) -> Self {
+        let (sum, exponent) = match effect {
+            Effect::Add => (1.0, 0.0),
+            Effect::Subtract => (-1.0, 0.0),
+            Effect::Multiply(clamp) => (0.0, clamp as f32),
+            Effect::Divide(clamp) => (0.0, -clamp as f32),
+        };
+        Self { path, result, sum, exponent }
+    }
 }
 
 /// A kernel of convolution.cu and how it is started.
@@ -93,11 +120,10 @@ impl Convolution {
         Self { weights, bias, outputs, groups, tiles }
     }
 
-    /// Reads the first channels of `maps` N×H×W×C and writes behind them, or into `result`
-    /// N×H×W×outputs.
-    fn launch(&self, maps: &Tensor, inputs: i64, result: Option<&Tensor>) -> Launch {
+    /// Reads the first channels of `maps` N×H×W×C and writes behind them, or the block's output.
+    fn launch(&self, maps: &Tensor, inputs: i64, output: Option<Output>) -> Launch {
         let [pictures, height, width, stride] = dimensions(maps);
-        let kernel = match (result, self.tiles) {
+        let kernel = match (&output, self.tiles) {
             (None, _) => "hidden",
             (Some(_), 1) => "last_1",
             (Some(_), 2) => "last_2",
@@ -114,13 +140,16 @@ impl Convolution {
                 maps: maps.data_ptr(),
                 weights: self.weights.data_ptr(),
                 bias: self.bias.data_ptr(),
-                result: result.map_or(std::ptr::null_mut(), Tensor::data_ptr),
+                path: output.as_ref().map_or(ptr::null_mut(), |output| output.path.data_ptr()),
+                result: output.as_ref().map_or(ptr::null_mut(), |output| output.result.data_ptr()),
                 height: height as c_int,
                 width: width as c_int,
                 stride: stride as c_int,
                 inputs: inputs as c_int,
                 outputs: self.outputs as c_int,
                 groups: self.groups as c_int,
+                sum: output.as_ref().map_or(0.0, |output| output.sum),
+                exponent: output.as_ref().map_or(0.0, |output| output.exponent),
             },
         }
     }
@@ -141,8 +170,15 @@ impl Block {
         Self { hidden: hidden.collect(), last: Convolution::new(&last.0, last.1) }
     }
 
-    /// N×inputs×H×W to N×outputs×H×W, f32, channels innermost in memory.
-    pub fn forward(&self, x: &Tensor, launch: impl Fn(&Launch)) -> Tensor {
+    /// What the output for x N×inputs×H×W makes of a path N×outputs×H×W, f32, channels innermost in
+    /// memory.
+    pub fn apply(
+        &self,
+        x: &Tensor,
+        effect: Effect,
+        path: &Tensor,
+        launch: impl Fn(&Launch),
+    ) -> Tensor {
         let Self { hidden, last } = self;
         let [pictures, inputs, height, width] = dimensions(x);
         let mut channels = ceil(inputs, STEP) * STEP;
@@ -155,8 +191,9 @@ impl Block {
             launch(&convolution.launch(&maps, channels, None));
             channels += convolution.outputs;
         }
-        let result = Tensor::empty([pictures, height, width, last.outputs], (Kind::Float, device));
-        launch(&last.launch(&maps, channels, Some(&result)));
+        let path = path.permute([0, 2, 3, 1]).contiguous();
+        let result = path.empty_like();
+        launch(&last.launch(&maps, channels, Some(Output::new(effect, &path, &result))));
         result.permute([0, 3, 1, 2])
     }
 }

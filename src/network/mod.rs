@@ -5,6 +5,7 @@ pub mod coupling;
 pub mod decomposition;
 pub mod dense;
 pub mod device;
+pub mod effect;
 mod error;
 mod frame;
 mod grid;

@@ -21,8 +21,12 @@ struct Convolution {
     bf16* maps;           // N x height x width x stride
     const bf16* weights;  // groups x inputs/16 x taps x halves x 8 TILES x 8
     const float* bias;    // groups x 8 TILES
-    float* result;        // N x height x width x outputs, of the last convolution
+    // Of the last convolution, N x height x width x outputs: its outputs y make of each value of the path
+    // path * exp(exponent * tanh(y / 2)) + sum * y.
+    const float* path;
+    float* result;
     int height, width, stride, inputs, outputs, groups;
+    float sum, exponent;
 };
 
 // 16 input channels of a patch, and their weights.
@@ -114,6 +118,10 @@ __device__ inline void multiply(float (&sums)[ROWS][TILES][4], const Stage<TILES
 
 __device__ inline float leaky_relu(float x) { return x < 0 ? x * NEGATIVE_SLOPE : x; }
 
+__device__ inline float applied(const Convolution& given, float path, float y) {
+    return path * expf(given.exponent * tanhf(y / 2)) + given.sum * y;
+}
+
 // A lane's sums of a pixel, two channels of each tile. Of a hidden convolution its columns come in such an
 // order that they are eight channels side by side.
 template <int TILES, bool LAST>
@@ -124,8 +132,9 @@ __device__ inline void store(const Convolution& given, const float (&pairs)[TILE
 #pragma unroll
         for (int k = 0; k < 2 * TILES; ++k) {
             const int channel = 8 * (group * TILES + k / 2) + 2 * own + k % 2;
-            if (channel < given.outputs)
-                given.result[position * given.outputs + channel] = pairs[k / 2][k % 2];
+            if (channel >= given.outputs) continue;
+            const size_t place = position * given.outputs + channel;
+            given.result[place] = applied(given, given.path[place], pairs[k / 2][k % 2]);
         }
     } else {
         unsigned eight[TILES];

@@ -12,6 +12,7 @@ use super::{Arguments, Launch};
 use crate::network::Precision;
 use crate::network::coupling::tests::randomise;
 use crate::network::dense::DenseBlock;
+use crate::network::effect::Effect;
 
 const ENTRY: &str = r#"
 static Convolution argument;
@@ -70,14 +71,18 @@ fn rounded(store: &VarStore, x: &Tensor) -> Tensor {
     convolution(&(0..4).fold(bf16(x), hidden), 4)
 }
 
-/// Dense blocks from some numbers of channels to others, on pictures×height×width on a device: as near to
-/// f32 as bf16 can be.
+/// A dense block from some number of channels to another, what it does to a path, and
+/// pictures×height×width.
+type Case = (i64, i64, Effect, [i64; 3]);
+
+/// Paths by kernels on a device, given block, input, effect and path, are as near to those in f32 as bf16
+/// can be.
 fn compare(
     device: Device,
-    cases: &[(i64, i64, [i64; 3])],
-    forward: impl Fn(&DenseBlock, &Tensor) -> Tensor,
+    cases: &[Case],
+    apply: impl Fn(&DenseBlock, &Tensor, Effect, &Tensor) -> Tensor,
 ) {
-    for &(inputs, outputs, [pictures, height, width]) in cases {
+    for &(inputs, outputs, effect, [pictures, height, width]) in cases {
         let stores = [Device::Cpu, device].map(VarStore::new);
         let [reference, block] =
             stores.each_ref().map(|store| DenseBlock::new(&store.root(), inputs, outputs, 1.0));
@@ -86,12 +91,15 @@ fn compare(
         second.copy(&first).unwrap();
         first.freeze();
         second.freeze();
-        let x = Tensor::randn([pictures, inputs, height, width], (Kind::Float, Device::Cpu));
-        let expected = reference.forward(&x, Precision::F32);
-        let error = |y: &Tensor| ((y - &expected).norm() / expected.norm()).double_value(&[]);
-        let actual = forward(&block, &x.to_device(device)).to_device(Device::Cpu);
+        let [x, path] = [inputs, outputs].map(|channels| {
+            Tensor::randn([pictures, channels, height, width], (Kind::Float, Device::Cpu))
+        });
+        let expected = reference.apply(&x, effect, &path, Precision::F32);
+        let error = |path: &Tensor| (path - &expected).norm().double_value(&[]);
+        let actual = apply(&block, &x.to_device(device), effect, &path.to_device(device));
         assert_eq!(actual.size(), expected.size());
-        let (own, least) = (error(&actual), error(&rounded(&first, &x)));
+        let own = error(&actual.to_device(Device::Cpu));
+        let least = error(&effect.on(&path, &rounded(&first, &x)));
         assert!(own < 1.1 * least, "{inputs} to {outputs}: {own}, rounding alone {least}");
     }
 }
@@ -99,17 +107,17 @@ fn compare(
 #[test]
 fn emulated_kernels_are_as_exact_as_bf16() {
     let library = emulated();
-    // Every kernel, for less than a block of threads and for several.
+    // Every kernel and every effect, for less than a block of threads and for several.
     let cases = [
-        (9, 3, [1, 7, 5]),
-        (12, 12, [2, 33, 5]),
-        (3, 21, [1, 4, 4]),
-        (3, 45, [1, 3, 17]),
-        (45, 3, [1, 3, 2]),
-        (16, 32, [1, 5, 6]),
+        (9, 3, Effect::Add, [1, 7, 5]),
+        (12, 12, Effect::Multiply(2.0), [2, 33, 5]),
+        (3, 21, Effect::Subtract, [1, 4, 4]),
+        (3, 45, Effect::Divide(1.0), [1, 3, 17]),
+        (45, 3, Effect::Add, [1, 3, 2]),
+        (16, 32, Effect::Subtract, [1, 5, 6]),
     ];
-    compare(Device::Cpu, &cases, |block, x| {
-        block.packed().forward(x, |kernel| launch(&library, kernel))
+    compare(Device::Cpu, &cases, |block, x, effect, path| {
+        block.packed().apply(x, effect, path, |kernel| launch(&library, kernel))
     });
 }
 
@@ -119,9 +127,20 @@ fn emulated_kernels_are_as_exact_as_bf16() {
 fn kernels_on_a_gpu_are_as_exact_as_bf16() {
     let device = crate::network::device::parse("cuda").unwrap();
     let gpu = super::gpu::Gpu::of(0).unwrap();
-    let channels = [(9, 3), (3, 9), (12, 12), (3, 21), (24, 3), (3, 45), (45, 3), (16, 32)];
-    let cases = channels.map(|(inputs, outputs)| (inputs, outputs, [2, 135, 241]));
-    compare(device, &cases, |block, x| block.packed().forward(x, |kernel| gpu.launch(kernel)));
+    let cases = [
+        (9, 3, Effect::Add),
+        (3, 9, Effect::Multiply(1.0)),
+        (12, 12, Effect::Divide(2.0)),
+        (3, 21, Effect::Subtract),
+        (24, 3, Effect::Subtract),
+        (3, 45, Effect::Multiply(1.0)),
+        (45, 3, Effect::Add),
+        (16, 32, Effect::Divide(1.0)),
+    ];
+    let cases = cases.map(|(inputs, outputs, effect)| (inputs, outputs, effect, [2, 135, 241]));
+    compare(device, &cases, |block, x, effect, path| {
+        block.packed().apply(x, effect, path, |kernel| gpu.launch(kernel))
+    });
 }
 
 #[cfg(feature = "cuda-kernels")]
