@@ -22,7 +22,7 @@ const NEGATIVE_SLOPE: f64 = 0.2;
 /// What all numbers of channels are a multiple of on a GPU.
 const CUDA_CHANNELS: i64 = 8;
 /// Positions of the feature maps that a CPU computes at once: what lies in its caches.
-const STRIP_POSITIONS: i64 = 1 << 15;
+const STRIP_POSITIONS: i64 = 1 << 16;
 
 /// Five 3×3 convolutions, each fed with the input and every earlier feature map. Once weights that are
 /// frozen have been used they must not change.
@@ -239,7 +239,7 @@ mod tests {
         let store = tch::nn::VarStore::new(Device::Cpu);
         let block = DenseBlock::new(&store.root(), 2, 3, 1.0);
         randomise(&store);
-        let x = Tensor::rand([1, 2, 90, 1024], (Kind::Float, Device::Cpu));
+        let x = Tensor::rand([1, 2, 90, 2048], (Kind::Float, Device::Cpu));
         let whole = block.convolved(&x, 1);
         assert!(whole.abs().max().double_value(&[]) > 1e-3);
         for precision in [Precision::F32, Precision::F32Planes] {

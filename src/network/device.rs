@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::sync::LazyLock;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Kind, Tensor};
 
 use super::Error;
 
@@ -27,11 +27,11 @@ pub fn parse(name: &str) -> Result<Device, Error> {
     // First of all: libtorch remembers for good that there is no CUDA once it has computed without.
     LazyLock::force(&CUDA_LIBRARY);
     if name == "cpu" {
-        return Ok(Device::Cpu);
+        return Ok(cpu());
     }
     let found = cuda_devices();
     let index = match name {
-        "auto" if found == 0 => return Ok(Device::Cpu),
+        "auto" if found == 0 => return Ok(cpu()),
         "auto" => 0,
         "cuda" => 0,
         _ => name
@@ -53,6 +53,15 @@ pub fn parse(name: &str) -> Result<Device, Error> {
         },
     };
     Err(Error::DeviceAbsent { name: name.into(), found, reason })
+}
+
+/// The CPU, with an allocator that keeps what is freed. glibc gives the pages of large blocks back to the
+/// kernel, and feature maps would be made of new, cleared ones many times a frame. It keeps up to twice
+/// the largest block that it has seen come and go, of 32 MiB and less, unless its thresholds are set.
+fn cpu() -> Device {
+    const LARGEST: i64 = (32 << 20) - (64 << 10);
+    drop(Tensor::empty([LARGEST], (Kind::Uint8, Device::Cpu)));
+    Device::Cpu
 }
 
 /// libtorch's CUDA part. It is loaded, not linked, so that one binary also starts where the CUDA
