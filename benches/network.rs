@@ -7,6 +7,8 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use gstinvmih::network::dense::DenseBlock;
+use gstinvmih::network::device;
+use gstinvmih::network::effect::Effect;
 use gstinvmih::network::hiding::Hiding;
 use gstinvmih::network::mosaic::{cut, splice};
 use gstinvmih::network::noise_shaping::NoiseShaper;
@@ -42,7 +44,8 @@ fn group<'a>(
 
 /// A store whose weights are of the precision's type.
 fn frozen<M>(precision: Precision, module: impl FnOnce(&tch::nn::Path) -> M) -> M {
-    let mut store = VarStore::new(Device::Cpu);
+    let device = device::parse("cpu").expect("a CPU is always there");
+    let mut store = VarStore::new(device);
     let module = module(&store.root());
     store.freeze();
     store.set_kind(precision.kind());
@@ -55,7 +58,7 @@ fn dense(criterion: &mut Criterion) {
     for precision in PRECISIONS {
         let block = frozen(precision, |path| DenseBlock::new(path, 12, 12, 1.0));
         group.bench_function(format!("{precision:?}"), |bencher| {
-            bencher.iter(|| no_grad(|| black_box(block.forward(&x, precision))))
+            bencher.iter(|| no_grad(|| black_box(block.apply(&x, Effect::Add, &x, precision))))
         });
     }
     group.finish();

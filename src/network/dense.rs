@@ -21,8 +21,9 @@ const CONVOLUTIONS: i64 = 5;
 const NEGATIVE_SLOPE: f64 = 0.2;
 /// What all numbers of channels are a multiple of on a GPU.
 const CUDA_CHANNELS: i64 = 8;
-/// Positions of the feature maps that a CPU computes at once: what lies in its caches.
-const STRIP_POSITIONS: i64 = 1 << 16;
+/// Bytes of a feature map that a CPU computes at once. All maps together then come out of memory that
+/// the [device](super::device) has the allocator keep.
+const STRIP_BYTES: i64 = 1 << 17;
 
 /// Five 3×3 convolutions, each fed with the input and every earlier feature map. Once weights that are
 /// frozen have been used they must not change.
@@ -151,11 +152,12 @@ impl DenseBlock {
     }
 
     /// The output N×outputs×H×W, f32, for x N×inputs×H×W by libtorch, convolutions in `precision`.
-    pub fn forward(&self, x: &Tensor, precision: Precision) -> Tensor {
+    fn forward(&self, x: &Tensor, precision: Precision) -> Tensor {
         let x = precision.laid_out(&x.to_kind(precision.kind()));
         let size = x.size();
         let (height, row) = (size[2], size[0] * size[3]);
-        let rows = (STRIP_POSITIONS / row).max(4 * CONVOLUTIONS);
+        let positions = STRIP_BYTES / x.kind().elt_size_in_bytes() as i64;
+        let rows = (positions / row).max(4 * CONVOLUTIONS);
         if x.device() != Device::Cpu {
             return self.convolved(&x, CUDA_CHANNELS).to_kind(Kind::Float);
         }

@@ -55,12 +55,18 @@ pub fn parse(name: &str) -> Result<Device, Error> {
     Err(Error::DeviceAbsent { name: name.into(), found, reason })
 }
 
-/// The CPU, with an allocator that keeps what is freed. glibc gives the pages of large blocks back to the
-/// kernel, and feature maps would be made of new, cleared ones many times a frame. It keeps up to twice
-/// the largest block that it has seen come and go, of 32 MiB and less, unless its thresholds are set.
-fn cpu() -> Device {
+/// Has glibc keep memory for feature maps in this process. It gives blocks above a threshold back to the
+/// kernel as soon as they are freed, and new ones come page by page, cleared. The threshold rises to the
+/// largest such block that has been freed, up to 32 MiB with what the allocator adds; twice as much may lie free.
+fn keep_freed_memory() {
     const LARGEST: i64 = (32 << 20) - (64 << 10);
-    drop(Tensor::empty([LARGEST], (Kind::Uint8, Device::Cpu)));
+    // Without it all works, slower.
+    let _ = Tensor::f_empty([LARGEST], (Kind::Uint8, Device::Cpu));
+}
+
+/// The CPU, made ready.
+fn cpu() -> Device {
+    keep_freed_memory();
     Device::Cpu
 }
 

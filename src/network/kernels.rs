@@ -27,6 +27,32 @@ const MOST_TILES: i64 = 4;
 const STAGES: i64 = 3;
 const TAPS: i64 = 9;
 
+/// Where a block's output y goes: `result` becomes `path` · exp(exponent · tanh(y / 2)) + sum · y. Both are
+/// N×H×W×outputs, f32.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Output {
+    path: *const c_void,
+    result: *mut c_void,
+    sum: f32,
+    exponent: f32,
+}
+
+impl Output {
+    /// Of a convolution that is not the block's last.
+    const NONE: Self = Self { path: ptr::null(), result: ptr::null_mut(), sum: 0.0, exponent: 0.0 };
+
+    fn new(effect: Effect, path: &Tensor, result: &Tensor) -> Self {
+        let (sum, exponent) = match effect {
+            Effect::Add => (1.0, 0.0),
+            Effect::Subtract => (-1.0, 0.0),
+            Effect::Multiply(clamp) => (0.0, clamp as f32),
+            Effect::Divide(clamp) => (0.0, -clamp as f32),
+        };
+        Self { path: path.data_ptr(), result: result.data_ptr(), sum, exponent }
+    }
+}
+
 /// convolution.cu's argument.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -34,37 +60,13 @@ pub struct Arguments {
     maps: *mut c_void,
     weights: *const c_void,
     bias: *const c_void,
-    path: *const c_void,
-    result: *mut c_void,
+    output: Output,
     height: c_int,
     width: c_int,
     stride: c_int,
     inputs: c_int,
     outputs: c_int,
     groups: c_int,
-    sum: f32,
-    exponent: f32,
-}
-
-/// Where a block's output y goes: `path` and `result` N×H×W×outputs, f32, the latter the former ·
-/// exp(exponent · tanh(y / 2)) + sum · y.
-struct Output<'a> {
-    path: &'a Tensor,
-    result: &'a Tensor,
-    sum: f32,
-    exponent: f32,
-}
-
-impl<'a> Output<'a> {
-    fn new(effect: Effect, path: &'a Tensor, result: &'a Tensor) -> Self {
-        let (sum, exponent) = match effect {
-            Effect::Add => (1.0, 0.0),
-            Effect::Subtract => (-1.0, 0.0),
-            Effect::Multiply(clamp) => (0.0, clamp as f32),
-            Effect::Divide(clamp) => (0.0, -clamp as f32),
-        };
-        Self { path, result, sum, exponent }
-    }
 }
 
 /// A kernel of convolution.cu and how it is started.
@@ -123,7 +125,7 @@ impl Convolution {
     /// Reads the first channels of `maps` N×H×W×C and writes behind them, or the block's output.
     fn launch(&self, maps: &Tensor, inputs: i64, output: Option<Output>) -> Launch {
         let [pictures, height, width, stride] = dimensions(maps);
-        let kernel = match (&output, self.tiles) {
+        let kernel = match (output, self.tiles) {
             (None, _) => "hidden",
             (Some(_), 1) => "last_1",
             (Some(_), 2) => "last_2",
@@ -140,16 +142,13 @@ impl Convolution {
                 maps: maps.data_ptr(),
                 weights: self.weights.data_ptr(),
                 bias: self.bias.data_ptr(),
-                path: output.as_ref().map_or(ptr::null_mut(), |output| output.path.data_ptr()),
-                result: output.as_ref().map_or(ptr::null_mut(), |output| output.result.data_ptr()),
+                output: output.unwrap_or(Output::NONE),
                 height: height as c_int,
                 width: width as c_int,
                 stride: stride as c_int,
                 inputs: inputs as c_int,
                 outputs: self.outputs as c_int,
                 groups: self.groups as c_int,
-                sum: output.as_ref().map_or(0.0, |output| output.sum),
-                exponent: output.as_ref().map_or(0.0, |output| output.exponent),
             },
         }
     }
@@ -191,7 +190,9 @@ impl Block {
             launch(&convolution.launch(&maps, channels, None));
             channels += convolution.outputs;
         }
+        assert_eq!(path.size(), [pictures, last.outputs, height, width]);
         let path = path.permute([0, 2, 3, 1]).contiguous();
+        assert_eq!(path.kind(), Kind::Float);
         let result = path.empty_like();
         launch(&last.launch(&maps, channels, Some(Output::new(effect, &path, &result))));
         result.permute([0, 3, 1, 2])

@@ -17,16 +17,20 @@ constexpr int PATCH_WIDTH = WIDTH + 2, PATCH = PATCH_WIDTH * (HEIGHT + 2);
 constexpr int COPIES = (2 * PATCH + THREADS - 1) / THREADS;
 constexpr float NEGATIVE_SLOPE = 0.2f;
 
+// Of a block's last convolution, N x height x width x outputs: its outputs y make of each value of the path
+// path * exp(exponent * tanh(y / 2)) + sum * y.
+struct Output {
+    const float* path;
+    float* result;
+    float sum, exponent;
+};
+
 struct Convolution {
     bf16* maps;           // N x height x width x stride
     const bf16* weights;  // groups x inputs/16 x taps x halves x 8 TILES x 8
     const float* bias;    // groups x 8 TILES
-    // Of the last convolution, N x height x width x outputs: its outputs y make of each value of the path
-    // path * exp(exponent * tanh(y / 2)) + sum * y.
-    const float* path;
-    float* result;
+    Output output;
     int height, width, stride, inputs, outputs, groups;
-    float sum, exponent;
 };
 
 // 16 input channels of a patch, and their weights.
@@ -118,8 +122,9 @@ __device__ inline void multiply(float (&sums)[ROWS][TILES][4], const Stage<TILES
 
 __device__ inline float leaky_relu(float x) { return x < 0 ? x * NEGATIVE_SLOPE : x; }
 
-__device__ inline float applied(const Convolution& given, float path, float y) {
-    return path * expf(given.exponent * tanhf(y / 2)) + given.sum * y;
+__device__ inline void apply(const Output& output, size_t place, float y) {
+    const float factor = expf(output.exponent * tanhf(y / 2));
+    output.result[place] = output.path[place] * factor + output.sum * y;
 }
 
 // A lane's sums of a pixel, two channels of each tile. Of a hidden convolution its columns come in such an
@@ -133,8 +138,7 @@ __device__ inline void store(const Convolution& given, const float (&pairs)[TILE
         for (int k = 0; k < 2 * TILES; ++k) {
             const int channel = 8 * (group * TILES + k / 2) + 2 * own + k % 2;
             if (channel >= given.outputs) continue;
-            const size_t place = position * given.outputs + channel;
-            given.result[place] = applied(given, given.path[place], pairs[k / 2][k % 2]);
+            apply(given.output, position * given.outputs + channel, pairs[k / 2][k % 2]);
         }
     } else {
         unsigned eight[TILES];

@@ -17,8 +17,7 @@ use super::{Arguments, Launch, MOST_TILES, shared};
 const SOURCE: &str = concat!(include_str!("instructions.cuh"), include_str!("convolution.cu"));
 const KERNELS: [&str; 5] = ["hidden", "last_1", "last_2", "last_3", "last_4"];
 
-// SAFETY: it has the layout of convolution.cu's struct, pointers and integers without padding that
-// would be read.
+// SAFETY: it has the layout of convolution.cu's struct, pointers and numbers without padding.
 unsafe impl DeviceRepr for Arguments {}
 
 /// The kernels on one GPU.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The kernels, compiled for the CPU with a GPU's instructions emulated, beside libtorch.
+//! The kernels, compiled for the CPU with a GPU's instructions emulated, compared with f32.
 
 use std::fs;
 use std::process::Command;
@@ -75,8 +75,8 @@ fn rounded(store: &VarStore, x: &Tensor) -> Tensor {
 /// pictures×height×width.
 type Case = (i64, i64, Effect, [i64; 3]);
 
-/// Paths by kernels on a device, given block, input, effect and path, are as near to those in f32 as bf16
-/// can be.
+/// Paths that kernels compute on a device, given block, input, effect and path, are as near to f32 as
+/// bf16 permits.
 fn compare(
     device: Device,
     cases: &[Case],
