@@ -21,6 +21,10 @@ const FORMATS: [VideoFormat; 7] = [
     VideoFormat::Gbr,
 ];
 
+/// The plane of a palette, 256 colours of four bytes, which is as large for every picture.
+const PALETTE_PLANE: usize = 1;
+const PALETTE_BYTES: usize = 1024;
+
 /// The caps of cover, stego and revealed secrets.
 pub fn caps() -> gst::Caps {
     gst_video::VideoCapsBuilder::new().format_list(FORMATS).build()
@@ -153,11 +157,15 @@ fn fits(meta: &VideoMeta, buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
             let rows = format.scale_height(component, meta.height()) as usize;
             let start = meta.offset()[plane];
             // A plane is mapped from one memory.
-            usize::try_from(meta.stride()[plane]).is_ok_and(|stride| {
-                let end = start.saturating_add(rows.saturating_sub(1) * stride + row);
-                let memories = buffer.find_memory(start..end);
-                stride >= row && memories.is_some_and(|(memories, _)| memories.len() == 1)
-            })
+            let holds = |bytes: usize| {
+                let memories = buffer.find_memory(start..start.saturating_add(bytes));
+                memories.is_some_and(|(memories, _)| memories.len() == 1)
+            };
+            if format.flags().contains(VideoFormatFlags::PALETTE) && plane == PALETTE_PLANE {
+                return holds(PALETTE_BYTES);
+            }
+            usize::try_from(meta.stride()[plane])
+                .is_ok_and(|stride| stride >= row && holds(rows.saturating_sub(1) * stride + row))
         })
 }
 

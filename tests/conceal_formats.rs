@@ -107,6 +107,39 @@ fn yuv_secrets_arrive_with_their_colours() {
 }
 
 #[test]
+fn secrets_with_a_palette_arrive_with_its_colours() {
+    let cover_info = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
+    let secret_info = info(VideoFormat::Rgb8p, SIZE.0, SIZE.1, 25);
+    let mut conceal = Conceal::new(&cover_info, &secret_info);
+    // Pixels 0, 1, 2, … and a palette of greys from white to black.
+    let indices: Vec<_> = (0..SIZE.0 * SIZE.1).map(|pixel| (pixel % 256) as u8).collect();
+    let palette = (0..=255u8).flat_map(|index| [255 - index; 4]);
+    for harness in &mut conceal.secrets {
+        let bytes: Vec<_> = indices.iter().copied().chain(palette.clone()).collect();
+        let mut still = gst::Buffer::from_mut_slice(bytes);
+        let target = still.get_mut().unwrap();
+        target.set_pts(gst::ClockTime::ZERO);
+        gst_video::VideoMeta::add_full(
+            target,
+            gst_video::VideoFrameFlags::empty(),
+            VideoFormat::Rgb8p,
+            SIZE.0 as u32,
+            SIZE.1 as u32,
+            &[0, indices.len()],
+            &[SIZE.0 as i32, 4],
+        )
+        .unwrap();
+        harness.push(still).unwrap();
+        harness.push_event(gst::event::Eos::new());
+    }
+    let cover = picture(SIZE.0, SIZE.1, 1);
+    let made = read(&conceal.push_and_pull(buffer(&cover, &cover_info, 0)), &cover_info);
+    let greys = indices.iter().flat_map(|index| [255 - index; 3]).collect();
+    let secret = Frame::new(SIZE.0, SIZE.1, greys).unwrap();
+    assert_eq!(made, stego(&cover, &vec![secret; SECRETS]));
+}
+
+#[test]
 fn a_cover_of_another_size_mid_stream_gets_its_secrets_anew() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
     let mut conceal = Conceal::new(&format, &format);

@@ -117,6 +117,22 @@ fn a_flushing_seek_gives_frames_from_the_new_position() {
 }
 
 #[test]
+fn a_seek_without_a_flush_goes_on_from_the_new_position() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = seekable("identity", &still(folder.path()));
+    pause(&pipeline);
+    wait_for_its_end(&pipeline);
+    // A source waits with such a seek until its frame is taken.
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let (set, start) = (gst::SeekType::Set, gst::ClockTime::from_seconds(20));
+    let stop = start + gst::ClockTime::from_mseconds(120);
+    pipeline.seek(1.0, gst::SeekFlags::empty(), set, start, set, stop).unwrap();
+    wait_for(&pipeline, gst::MessageType::Eos);
+    assert_eq!(position(&pipeline), Some(gst::ClockTime::from_mseconds(20_080)));
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
 fn a_seek_through_two_sinks_flushes_once() {
     let folder = tempfile::tempdir().unwrap();
     let behind = "tee name=t ! queue ! fakesink t. ! queue";
@@ -144,8 +160,10 @@ fn a_secret_that_goes_on_and_cannot_seek_refuses_the_seek() {
     }
     pause(&pipeline);
     assert!(!can_seek(&pipeline, gst::Format::Time));
-    assert!(pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::SECOND).is_err());
-    assert!(warning_text(&pipeline.bus().unwrap()).contains("secret_3 cannot seek"));
+    for flags in [gst::SeekFlags::FLUSH, gst::SeekFlags::empty()] {
+        assert!(pipeline.seek_simple(flags, gst::ClockTime::SECOND).is_err());
+        assert!(warning_text(&pipeline.bus().unwrap()).contains("secret_3 cannot seek"));
+    }
     // All goes on, and after the secret's end its last frame serves at the new position.
     source.end_of_stream().unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
@@ -258,7 +276,7 @@ fn a_source_that_refuses_a_seek_is_an_error() {
 }
 
 #[test]
-fn seeks_in_bytes_and_to_a_segment_are_refused_and_all_goes_on() {
+fn seeks_in_bytes_to_a_segment_and_of_the_rate_alone_are_refused_and_all_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let pipeline = seekable("identity", &still(folder.path()));
     pause(&pipeline);
@@ -272,6 +290,8 @@ fn seeks_in_bytes_and_to_a_segment_are_refused_and_all_goes_on() {
     assert!(!stegos.send_event(bytes(gst::SeekFlags::empty())));
     let segment = gst::SeekFlags::FLUSH | gst::SeekFlags::SEGMENT;
     assert!(pipeline.seek_simple(segment, gst::ClockTime::ZERO).is_err());
+    let (flags, never) = (gst::SeekFlags::INSTANT_RATE_CHANGE, gst::ClockTime::NONE);
+    assert!(pipeline.seek(2.0, flags, none, never, none, never).is_err());
     pipeline.set_state(gst::State::Playing).unwrap();
     wait_for(&pipeline, gst::MessageType::Eos);
     pipeline.set_state(gst::State::Null).unwrap();

@@ -17,27 +17,26 @@ impl InvMihConceal {
             gst::EventView::Latency(_) => self.parent_src_event(event),
             gst::EventView::Seek(seek) => {
                 let (_, flags, _, start, ..) = seek.get();
-                // The end of a secret's segment does not say whether frames follow.
-                if start.format() != gst::Format::Time || flags.contains(gst::SeekFlags::SEGMENT) {
+                // The end of a secret's segment does not say whether frames follow, and rates that
+                // change at once would be each source's own.
+                let refused = gst::SeekFlags::SEGMENT | gst::SeekFlags::INSTANT_RATE_CHANGE;
+                if start.format() != gst::Format::Time || flags.intersects(refused) {
                     return false;
                 }
                 let flags = exact(flags);
                 event.make_mut().structure_mut().set("flags", flags);
                 gst::debug!(CAT, imp = self, "seek {event:?}");
-                match flags.contains(gst::SeekFlags::FLUSH) {
-                    true => self.seek(event),
-                    false => self.parent_src_event(event),
-                }
+                self.seek(event, flags.contains(gst::SeekFlags::FLUSH))
             }
             // Caps, key frames, and what is to be seen are the cover's.
             _ => self.cover_pad.push_event(event),
         }
     }
 
-    /// Seeks all sources that can. The base class goes on once all pads were flushed, so those of
-    /// secrets whose source cannot seek, a still for example, are flushed here, and their last frames
-    /// serve on.
-    fn seek(&self, seek: gst::Event) -> bool {
+    /// Seeks all sources that can. After a flush the base class goes on once all pads were flushed, so
+    /// those of secrets whose source cannot seek, a still for example, are flushed here, and their last
+    /// frames serve on.
+    fn seek(&self, seek: gst::Event, flushes: bool) -> bool {
         let seqnum = seek.seqnum();
         if self.state.lock().unwrap().sought == Some(seqnum) {
             return true;
@@ -64,13 +63,13 @@ impl InvMihConceal {
         for (source, probe) in kept {
             source.remove_probe(probe);
         }
-        if sought {
+        if sought && flushes {
             for pad in &fixed {
                 pad.imp().keep_last();
                 flush(pad, seqnum);
             }
-        } else {
-            // The base class has stopped.
+        } else if !sought {
+            // Some sources have sought, and after a flush the base class has stopped.
             gst::element_imp_error!(
                 self,
                 gst::ResourceError::Seek,
