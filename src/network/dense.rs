@@ -21,8 +21,8 @@ const CONVOLUTIONS: i64 = 5;
 const NEGATIVE_SLOPE: f64 = 0.2;
 /// What all numbers of channels are a multiple of on a GPU.
 const CUDA_CHANNELS: i64 = 8;
-/// Bytes of a feature map that a CPU computes at once. All maps together then come out of memory that
-/// the [device](super::device) has the allocator keep.
+/// Bytes of a feature map that a CPU computes at once: all maps together are then less than the largest
+/// block that the allocator keeps (see [`device`](super::device)).
 const STRIP_BYTES: i64 = 1 << 17;
 
 /// Five 3×3 convolutions, each fed with the input and every earlier feature map. Once weights that are
@@ -154,13 +154,13 @@ impl DenseBlock {
     /// The output N×outputs×H×W, f32, for x N×inputs×H×W by libtorch, convolutions in `precision`.
     fn forward(&self, x: &Tensor, precision: Precision) -> Tensor {
         let x = precision.laid_out(&x.to_kind(precision.kind()));
+        if x.device() != Device::Cpu {
+            return self.convolved(&x, CUDA_CHANNELS).to_kind(Kind::Float);
+        }
         let size = x.size();
         let (height, row) = (size[2], size[0] * size[3]);
         let positions = STRIP_BYTES / x.kind().elt_size_in_bytes() as i64;
         let rows = (positions / row).max(4 * CONVOLUTIONS);
-        if x.device() != Device::Cpu {
-            return self.convolved(&x, CUDA_CHANNELS).to_kind(Kind::Float);
-        }
         if rows >= height {
             return self.convolved(&x, 1).to_kind(Kind::Float);
         }
