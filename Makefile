@@ -20,6 +20,7 @@ test: setup-tests
 	scripts/check-headers
 	$(cargo) clippy --release --locked --all-targets --features cuda-kernels -- -D warnings
 	$(cargo) clippy --release --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(cargo) doc --release --locked --no-deps
 	OMP_NUM_THREADS=1 $(cargo) test --release --locked
 	OMP_NUM_THREADS=1 $(cargo) test --release --locked --test soak -- --ignored
 

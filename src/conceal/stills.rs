@@ -61,7 +61,7 @@ fn not_found(message: String) -> gst::ErrorMessage {
     gst::error_msg!(gst::ResourceError::NotFound, ("{message}"))
 }
 
-/// A path with one `%d` or `%04d`.
+/// A path with a `%d` or `%04d`, the last one; any other `%` stands for itself.
 struct Pattern<'a> {
     before: &'a str,
     digits: u8,
@@ -70,7 +70,11 @@ struct Pattern<'a> {
 
 impl<'a> Pattern<'a> {
     fn parse(location: &'a str) -> Option<Self> {
-        let (before, rest) = location.split_once('%')?;
+        location.rmatch_indices('%').find_map(|(place, _)| Self::at(location, place))
+    }
+
+    fn at(location: &'a str, place: usize) -> Option<Self> {
+        let (before, rest) = (&location[..place], &location[place + 1..]);
         let (digits, after) = rest.split_once('d')?;
         let digits = match digits.strip_prefix('0') {
             Some(digits) => digits.parse().ok()?,
@@ -144,8 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn only_one_plain_number_makes_a_pattern() {
+    fn only_a_plain_number_makes_a_pattern() {
         assert_eq!(Pattern::parse("a%db").unwrap().path(12), Path::new("a12b"));
+        assert_eq!(
+            Pattern::parse("100%/%03d_5%.png").unwrap().path(7),
+            Path::new("100%/007_5%.png")
+        );
         assert_eq!(Pattern::parse("%02d.png").unwrap().path(3), Path::new("03.png"));
         for location in ["a", "a%", "a%s", "a%3d", "a%0xd", "a%070000d"] {
             assert!(Pattern::parse(location).is_none(), "{location}");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Dense block: the function φ, ρ or ψ of an InvBlock (Eq. 1 and 2; paper reference [17], as in
+//! Dense block: the function φ, ρ or ψ of an InvBlock (Eq. 1 and 2; paper reference 17, as in
 //! Invertible Image Rescaling, <https://arxiv.org/abs/2005.05650>).
 
 #[cfg(feature = "cuda-kernels")]

@@ -27,7 +27,7 @@ pub struct Group {
 /// are of the same covers.
 const COVER_EVERY: usize = 5;
 
-/// Groups of consecutive files, a cover then N secrets. Each but the first begins [`COVER_EVERY`]
+/// Groups of consecutive files, a cover then N secrets. Each but the first begins `COVER_EVERY`
 /// files after the one before, or N + 1 if that is less, so that each file is used; the last ones
 /// wrap round to the first files.
 ///

@@ -15,7 +15,7 @@ const BINS: i64 = 32;
 pub enum Measure {
     /// Eq. 3: a cover's squared, a secret's absolute.
     Paper,
-    /// Both by [`evened`].
+    /// Both by `evened`.
     Even,
 }
 

@@ -14,15 +14,15 @@ pub type Gradients = BTreeMap<String, Tensor>;
 /// How variables follow their gradients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
-    /// All by [`adam`].
+    /// All by `adam`.
     #[default]
     Adam,
-    /// The kernels of convolutions by [`muon`], their biases by [`adam`].
+    /// The kernels of convolutions by `muon`, their biases by `adam`.
     Muon,
 }
 
 impl Method {
-    /// Whether a variable follows [`muon`].
+    /// Whether a variable follows `muon`.
     pub fn orthogonalises(self, variable: &Tensor) -> bool {
         self == Self::Muon && variable.dim() == 4
     }
@@ -35,7 +35,7 @@ pub struct Optimizer {
     pub method: Method,
     /// Running means of the gradients.
     pub first: HashMap<String, Tensor>,
-    /// Running means of their squares, for those that follow [`adam`].
+    /// Running means of their squares, for those that follow `adam`.
     pub second: HashMap<String, Tensor>,
     /// Steps that each variable has taken.
     pub steps: BTreeMap<String, u64>,

@@ -77,7 +77,7 @@ pub fn published(images: &str, secrets: u32) -> impl Iterator<Item = &'static Pu
     })
 }
 
-/// The numbers of secrets that [`CLASSICAL`] has columns for.
+/// The numbers of secrets that `CLASSICAL` has columns for.
 pub const CLASSICAL_SECRETS: [u32; 5] = [4, 6, 8, 9, 16];
 
 /// The cover's PSNR in dB, and the secrets' mean for each of [`CLASSICAL_SECRETS`].
