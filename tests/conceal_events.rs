@@ -299,3 +299,30 @@ fn an_end_sent_to_the_element_comes_after_the_covers_that_it_holds() {
     let stegos = std::iter::from_fn(|| conceal.cover.pull_until_eos().unwrap());
     assert_eq!(stegos.count(), 3);
 }
+
+/// A gap of which a source says only after the flush, before the new segment, when it is.
+#[test]
+fn a_gap_without_a_segment_is_passed_over() {
+    let mut conceal = with_stills();
+    conceal.push_and_pull(cover(0));
+    let criticals = Arc::new(Mutex::new(Vec::new()));
+    let said = criticals.clone();
+    let level = gst::glib::LogLevels::LEVEL_CRITICAL;
+    let handler =
+        gst::glib::log_set_handler(Some("GStreamer"), level, false, false, move |_, _, text| {
+            said.lock().unwrap().push(text.to_string());
+        });
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    let secret = conceal.secrets.first_mut().unwrap();
+    for harness in [&mut conceal.cover, secret] {
+        harness.push_event(gst::event::FlushStart::new());
+        harness.push_event(gst::event::FlushStop::new(true));
+        harness.push_event(gap(40));
+        harness.push_event(gst::event::Segment::new(&segment));
+    }
+    conceal.push_still(0, &secrets(SIZE, 20)[0], &info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25));
+    let stego = conceal.push_and_pull(cover(80));
+    gst::glib::log_remove_handler(Some("GStreamer"), handler);
+    assert_eq!(stego.pts(), Some(gst::ClockTime::from_mseconds(80)));
+    assert_eq!(*criticals.lock().unwrap(), Vec::<String>::new());
+}

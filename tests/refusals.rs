@@ -4,6 +4,8 @@
 mod common;
 
 use std::path::Path;
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use common::conceal::{Conceal, element, secrets};
 use common::pipeline::both;
@@ -140,6 +142,43 @@ fn caps_of_the_cover_that_cannot_be_read_end_the_stream() {
     let text = error_text(&bus);
     assert!(text.starts_with("sink: caps ") && text.contains("50000"), "{text}");
     assert_eq!(conceal.cover.try_pull(), None);
+}
+
+/// Downstream takes its time with the stego that comes before the error.
+#[test]
+fn a_flush_does_not_wait_for_the_stegos_before_a_fault() {
+    let element = element();
+    element.set_property("batch-size", 8u32);
+    let mut conceal = Conceal::of(element, &format(), &format());
+    let stegos = conceal.element.static_pad("src").unwrap();
+    let (came, comes) = mpsc::channel();
+    let (go_on, waits) = mpsc::channel::<()>();
+    let waits = Mutex::new(waits);
+    stegos.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        came.send(()).unwrap();
+        let _ = waits.lock().unwrap().recv();
+        gst::PadProbeReturn::Remove
+    });
+    for harness in conceal.secrets.iter_mut().chain([&mut conceal.cover]) {
+        harness.set_live(false);
+    }
+    conceal.push_stills(&secrets(SIZE, 10), &format());
+    let cover = |start| buffer(&picture(SIZE.0, SIZE.1, 1), &format(), start);
+    conceal.cover.push(cover(0)).unwrap();
+    conceal.cover.push_event(unreadable());
+    conceal.cover.push(cover(40)).unwrap();
+    comes.recv().unwrap();
+    let source = conceal.element.static_pad("sink").unwrap().peer().unwrap();
+    let (done, flushed) = mpsc::channel();
+    let flush = std::thread::spawn(move || {
+        source.push_event(gst::event::FlushStart::new());
+        source.push_event(gst::event::FlushStop::new(true));
+        let _ = done.send(());
+    });
+    let result = flushed.recv_timeout(Duration::from_secs(10));
+    drop(go_on);
+    flush.join().unwrap();
+    assert_eq!(result, Ok(()));
 }
 
 #[test]

@@ -188,6 +188,11 @@ fn lasts(buffer: &gst::BufferRef, rate: f64) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(lasts.min(gst::ClockTime::MAX.nseconds()))
 }
 
+/// Whether it is known yet, or again after a flush, when a pad's frames are shown.
+pub fn has_segment(pad: &gst_base::AggregatorPad) -> bool {
+    pad.segment().format() != gst::Format::Undefined
+}
+
 /// Whether a buffer stands for a gap event.
 pub fn is_gap(buffer: &gst::BufferRef) -> bool {
     buffer.size() == 0 && buffer.flags().contains(gst::BufferFlags::GAP)

@@ -6,6 +6,7 @@ use gst::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::SecretPad;
+use super::covers::has_segment;
 use super::imp::InvMihConceal;
 
 impl InvMihConceal {
@@ -22,6 +23,8 @@ impl InvMihConceal {
                 }
                 self.parent_sink_event(pad.upcast_ref(), event)
             }
+            // The base class takes one for granted.
+            EventView::Gap(_) if !has_segment(pad.upcast_ref()) => true,
             EventView::FlushStart(_)
             | EventView::FlushStop(_)
             | EventView::StreamStart(_)
@@ -39,17 +42,14 @@ impl InvMihConceal {
                 self.announce_latency();
                 return self.taken(self.cover_pad.upcast_ref(), caps, result);
             }
-            EventView::FlushStop(_) => {
-                self.state.lock().unwrap().flush();
-                // New ones may have been dropped on their way behind the covers.
-                if let Some(caps) = self.cover_pad.sticky_event::<gst::event::Caps>(0) {
-                    self.cover_event(caps.into());
-                }
-            }
-            // Before its caps nothing is known of what is missing.
+            // Before its caps and segment nothing is known of what is missing.
             EventView::Gap(_) if self.state.lock().unwrap().covers.info().is_none() => return true,
+            EventView::Gap(_) if !has_segment(&self.cover_pad) => return true,
             EventView::StreamStart(_) => self.hold_event(event.clone()),
-            EventView::Segment(_) | EventView::Gap(_) | EventView::Eos(_) => {}
+            EventView::FlushStop(_)
+            | EventView::Segment(_)
+            | EventView::Gap(_)
+            | EventView::Eos(_) => {}
             _ if event.is_serialized() => {
                 self.hold_event(event);
                 return true;
@@ -57,6 +57,15 @@ impl InvMihConceal {
             _ => {}
         }
         self.parent_sink_event(&self.cover_pad, event)
+    }
+
+    /// Forgets the covers before a flush.
+    pub(super) fn cover_flushed(&self) {
+        self.state.lock().unwrap().flush();
+        // New caps may have been dropped on their way behind the covers.
+        if let Some(caps) = self.cover_pad.sticky_event::<gst::event::Caps>(0) {
+            self.cover_event(caps.into());
+        }
     }
 
     /// Ends the stream with the next call of `aggregate`: what comes to a pad cannot be used.

@@ -10,6 +10,7 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
+use super::covers::has_segment;
 use super::settings::Settings;
 use super::stego::{State, Step};
 use super::stills::Stills;
@@ -251,7 +252,12 @@ impl AggregatorImpl for InvMihConceal {
         if pad == &self.cover_pad {
             match event.type_() {
                 gst::EventType::Eos => self.cover_ends(),
-                gst::EventType::StreamStart | gst::EventType::FlushStop => self.cover_comes(),
+                gst::EventType::StreamStart => self.cover_comes(),
+                // Here, since later versions of the base class keep it until all pads were flushed.
+                gst::EventType::FlushStop => {
+                    self.cover_comes();
+                    self.cover_flushed();
+                }
                 _ => {}
             }
         }
@@ -332,14 +338,16 @@ impl AggregatorImpl for InvMihConceal {
 
     fn clip(&self, pad: &gst_base::AggregatorPad, buffer: gst::Buffer) -> Option<gst::Buffer> {
         // Later it may have none because it was flushed.
-        if pad.segment().format() == gst::Format::Undefined {
+        if !has_segment(pad) {
             self.refuse(pad.upcast_ref(), "frames come without a segment before them");
         }
         Some(buffer)
     }
 
     fn aggregate(&self, mut late: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if let Some(fault) = self.fault.lock().unwrap().take() {
+        // Not held while frames are pushed: a flush takes it too.
+        let fault = self.fault.lock().unwrap().take();
+        if let Some(fault) = fault {
             return Err(self.failed_after_batch(fault));
         }
         self.wait.lock().unwrap().live = self.obj().latency().is_some();
