@@ -16,7 +16,7 @@ use crate::pictures;
 /// Patches are taken at a random scale in here, where the photograph is large enough: it adds scales,
 /// hides the grid and the losses of the photograph's own compression, and makes patches as rich in
 /// detail as small pictures are.
-const SCALES: RangeInclusive<f64> = 0.4..=0.8;
+const SCALES: RangeInclusive<f64> = 0.3..=0.6;
 
 /// One photograph in so many is held out for validation,
 const HELD_OUT_OF: usize = 20;
