@@ -6,7 +6,6 @@ use gst::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::SecretPad;
-use super::covers::has_segment;
 use super::imp::InvMihConceal;
 
 impl InvMihConceal {
@@ -23,8 +22,6 @@ impl InvMihConceal {
                 }
                 self.parent_sink_event(pad.upcast_ref(), event)
             }
-            // The base class takes one for granted.
-            EventView::Gap(_) if !has_segment(pad.upcast_ref()) => true,
             EventView::FlushStart(_)
             | EventView::FlushStop(_)
             | EventView::StreamStart(_)
@@ -42,9 +39,8 @@ impl InvMihConceal {
                 self.announce_latency();
                 return self.taken(self.cover_pad.upcast_ref(), caps, result);
             }
-            // Before its caps and segment nothing is known of what is missing.
+            // Before its caps nothing is known of what is missing.
             EventView::Gap(_) if self.state.lock().unwrap().covers.info().is_none() => return true,
-            EventView::Gap(_) if !has_segment(&self.cover_pad) => return true,
             EventView::StreamStart(_) => self.hold_event(event.clone()),
             EventView::FlushStop(_)
             | EventView::Segment(_)

@@ -265,6 +265,10 @@ impl AggregatorImpl for InvMihConceal {
     }
 
     fn sink_event(&self, pad: &gst_base::AggregatorPad, event: gst::Event) -> bool {
+        // The base class takes a gap's segment for granted.
+        if event.type_() == gst::EventType::Gap && !has_segment(pad) {
+            return true;
+        }
         match pad.downcast_ref() {
             Some(secret) => self.secret_event(secret, event),
             None => self.cover_event(event),
