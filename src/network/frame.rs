@@ -3,7 +3,7 @@
 
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
-use tch::{Device, Kind, Tensor};
+use tch::{Cuda, Device, Kind, Tensor};
 
 use super::Error;
 
@@ -72,26 +72,38 @@ impl Frame {
     /// ready meanwhile.
     pub(crate) fn levels(&self, device: Device) -> Tensor {
         let size = [1, self.height as i64, self.width as i64, 3];
-        let levels = Tensor::from_data_size(&self.pixels, &size, Kind::Uint8);
-        let pinned = match device {
-            Device::Cuda(_) => levels.f_pin_memory(device).unwrap_or(levels),
-            _ => levels,
+        let levels = match device {
+            Device::Cuda(_) => {
+                let (pixels, kind) = (self.pixels.as_ptr(), Kind::Uint8);
+                // SAFETY: so many pixels there are, and they are copied, never changed, before `self` can go.
+                let own = unsafe { Tensor::from_blob(pixels, &size, &[], kind, Device::Cpu) };
+                // `pin_memory` would warn of its argument, which tch cannot leave out.
+                match own.f_internal_pin_memory(device) {
+                    Ok(pinned) => pinned.to_device_(device, kind, true, false),
+                    Err(_) => own.to_device(device),
+                }
+            }
+            _ => Tensor::from_data_size(&self.pixels, &size, Kind::Uint8),
         };
-        pinned.to_device_(device, Kind::Uint8, true, false).permute([0, 3, 1, 2])
+        levels.permute([0, 3, 1, 2])
     }
 
-    /// N×3×H×W in [0, 1] to N×H×W×3 of bytes, clamped and rounded, on the same device.
+    /// N×3×H×W in [0, 1] to N×H×W×3 of bytes, clamped and rounded. A GPU sends them when it comes to
+    /// them: they are there once it has been waited for.
     pub(crate) fn bytes(pictures: &Tensor) -> Tensor {
         // In place: frames are large.
         let mut levels = pictures * 255.0;
         let levels = levels.round_().clamp_(0.0, 255.0).to_kind(Kind::Uint8);
-        levels.permute([0, 2, 3, 1]).contiguous()
+        let levels = levels.permute([0, 2, 3, 1]).contiguous();
+        levels.to_device_(Device::Cpu, Kind::Uint8, true, false)
     }
 
-    /// The frames of [`bytes`](Self::bytes).
-    pub(crate) fn from_bytes(bytes: &Tensor) -> Result<Vec<Self>, Error> {
+    /// The frames of [`bytes`](Self::bytes) from a device, which is waited for.
+    pub(crate) fn from_bytes(bytes: &Tensor, device: Device) -> Result<Vec<Self>, Error> {
+        if let Device::Cuda(index) = device {
+            Cuda::synchronize(index as i64);
+        }
         let (count, height, width, _) = bytes.size4()?;
-        let bytes = bytes.to_device(Device::Cpu);
         let frame = |number| {
             let pixels = Vec::try_from(bytes.select(0, number).view([-1]))?;
             Self::new(width as usize, height as usize, pixels)
@@ -101,7 +113,7 @@ impl Frame {
 
     /// N×3×H×W in [0, 1] to N frames.
     pub(crate) fn from_tensor(pictures: &Tensor) -> Result<Vec<Self>, Error> {
-        Self::from_bytes(&Self::bytes(pictures))
+        Self::from_bytes(&Self::bytes(pictures), pictures.device())
     }
 }
 

@@ -6,7 +6,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::effect::Effect;
 
@@ -18,7 +18,8 @@ mod tests;
 /// What a block of threads computes, in x and y, and its threads; convolution.cu's WIDTH, HEIGHT and THREADS.
 const PIXELS: (i64, i64) = (16, 32);
 const THREADS: u32 = 256;
-/// Input channels that it takes at once, STEP there: those of a block must be whole steps.
+/// Input channels that it takes at once and that lie side by side in memory, STEP there: those of a block
+/// must be whole steps.
 pub const STEP: i64 = 16;
 /// Output channels of a tile of its matrix products, and the most tiles, TILES there.
 const TILE: i64 = 8;
@@ -63,7 +64,7 @@ pub struct Arguments {
     output: Output,
     height: c_int,
     width: c_int,
-    stride: c_int,
+    planes: c_int,
     inputs: c_int,
     outputs: c_int,
     groups: c_int,
@@ -122,9 +123,9 @@ impl Convolution {
         Self { weights, bias, outputs, groups, tiles }
     }
 
-    /// Reads the first channels of `maps` N×H×W×C and writes behind them, or the block's output.
-    fn launch(&self, maps: &Tensor, inputs: i64, output: Option<Output>) -> Launch {
-        let [pictures, height, width, stride] = dimensions(maps);
+    /// Reads the first channels of some maps and writes behind them, or the block's output.
+    fn launch(&self, maps: &Maps, inputs: i64, output: Option<Output>) -> Launch {
+        let [pictures, height, width] = maps.size;
         let kernel = match (output, self.tiles) {
             (None, _) => "hidden",
             (Some(_), 1) => "last_1",
@@ -139,16 +140,65 @@ impl Convolution {
             threads: THREADS,
             shared: shared(self.tiles),
             arguments: Arguments {
-                maps: maps.data_ptr(),
                 weights: self.weights.data_ptr(),
                 bias: self.bias.data_ptr(),
                 output: output.unwrap_or(Output::NONE),
-                height: height as c_int,
-                width: width as c_int,
-                stride: stride as c_int,
                 inputs: inputs as c_int,
                 outputs: self.outputs as c_int,
                 groups: self.groups as c_int,
+                ..maps.arguments()
+            },
+        }
+    }
+}
+
+/// A block's feature maps N×planes×H×W×[`STEP`], bf16.
+struct Maps {
+    tensor: Tensor,
+    planes: i64,
+    /// N, H and W.
+    size: [i64; 3],
+}
+
+impl Maps {
+    /// With room for some channels, whole steps.
+    fn new(size: [i64; 3], channels: i64, device: Device) -> Self {
+        let ([pictures, height, width], planes) = (size, channels / STEP);
+        let size_of_all = [pictures, planes, height, width, STEP];
+        Self { tensor: Tensor::empty(size_of_all, (Kind::BFloat16, device)), planes, size }
+    }
+
+    fn arguments(&self) -> Arguments {
+        let [_, height, width] = self.size;
+        Arguments {
+            maps: self.tensor.data_ptr(),
+            weights: ptr::null(),
+            bias: ptr::null(),
+            output: Output::NONE,
+            height: height as c_int,
+            width: width as c_int,
+            planes: self.planes as c_int,
+            inputs: 0,
+            outputs: 0,
+            groups: 0,
+        }
+    }
+
+    /// Rounds x N×H×W×inputs, f32, to the first channels, with zeros behind it.
+    fn take(&self, x: &Tensor, inputs: i64, channels: i64) -> Launch {
+        let [pictures, height, width] = self.size;
+        let threads = height * width * channels / TILE;
+        let output = Output { path: x.data_ptr(), ..Output::NONE };
+        Launch {
+            kernel: "input",
+            blocks: [ceil(threads, THREADS.into()), 1, pictures].map(|blocks| blocks as u32),
+            threads: THREADS,
+            shared: 0,
+            arguments: Arguments {
+                output,
+                inputs: channels as c_int,
+                outputs: inputs as c_int,
+                ..self.arguments()
             },
         }
     }
@@ -169,8 +219,7 @@ impl Block {
         Self { hidden: hidden.collect(), last: Convolution::new(&last.0, last.1) }
     }
 
-    /// What the output for x N×inputs×H×W makes of a path N×outputs×H×W, f32, channels innermost in
-    /// memory.
+    /// What the output for x N×inputs×H×W makes of a path N×outputs×H×W, all f32.
     pub fn apply(
         &self,
         x: &Tensor,
@@ -179,24 +228,27 @@ impl Block {
         launch: impl Fn(&Launch),
     ) -> Tensor {
         let Self { hidden, last } = self;
-        let [pictures, inputs, height, width] = dimensions(x);
+        let (x, path) = (innermost(x), innermost(path));
+        let [pictures, height, width, inputs] = dimensions(&x);
+        assert_eq!(path.size(), [pictures, height, width, last.outputs]);
         let mut channels = ceil(inputs, STEP) * STEP;
-        let stride = channels + hidden.iter().map(|convolution| convolution.outputs).sum::<i64>();
-        let device = x.device();
-        let maps = Tensor::empty([pictures, height, width, stride], (Kind::BFloat16, device));
-        maps.narrow(3, 0, inputs).copy_(&x.permute([0, 2, 3, 1]));
-        let _ = maps.narrow(3, inputs, channels - inputs).zero_();
+        let all = channels + hidden.iter().map(|convolution| convolution.outputs).sum::<i64>();
+        let maps = Maps::new([pictures, height, width], all, x.device());
+        launch(&maps.take(&x, inputs, channels));
         for convolution in hidden {
             launch(&convolution.launch(&maps, channels, None));
             channels += convolution.outputs;
         }
-        assert_eq!(path.size(), [pictures, last.outputs, height, width]);
-        let path = path.permute([0, 2, 3, 1]).contiguous();
-        assert_eq!(path.kind(), Kind::Float);
         let result = path.empty_like();
         launch(&last.launch(&maps, channels, Some(Output::new(effect, &path, &result))));
         result.permute([0, 3, 1, 2])
     }
+}
+
+/// N×C×H×W in f32 as N×H×W×C.
+fn innermost(x: &Tensor) -> Tensor {
+    assert_eq!(x.kind(), Kind::Float);
+    x.permute([0, 2, 3, 1]).contiguous()
 }
 
 /// Bytes of shared memory for the patches and the weights of all stages, convolution.cu's Stage.

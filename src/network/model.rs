@@ -308,7 +308,7 @@ impl Model {
             let bytes: Vec<_> = bytes.collect();
             let mut secrets = Vec::with_capacity(self.grid.secrets());
             for some in bytes {
-                secrets.extend(Frame::from_bytes(&some)?);
+                secrets.extend(Frame::from_bytes(&some, self.device)?);
             }
             Ok(secrets)
         })

@@ -73,7 +73,9 @@ impl Rescaling {
 
     fn z(&self, tiles: &Tensor) -> Tensor {
         let size = tiles.size();
-        tiles.new_zeros([size[0], self.high, size[2], size[3]], (Kind::Float, tiles.device()))
+        // Channels innermost, as most precisions want them.
+        let z = [size[0], size[2], size[3], self.high];
+        tiles.new_zeros(z, (Kind::Float, tiles.device())).permute([0, 3, 1, 2])
     }
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 // A 3x3 convolution of a dense block over feature maps that stay where they are: it reads the first
-// channels of an N x H x W x C buffer and writes its own behind them, so that nothing is concatenated.
+// channels of an N x C/16 x H x W x 16 buffer and writes its own behind them, so that nothing is
+// concatenated; what it takes at once, 16 channels of pixels side by side, lies side by side in memory.
 //
 // A block of threads computes 16x32 pixels, each warp four rows of 16, as a matrix product: rows are
 // pixels, columns are output channels, and the sum runs over taps and input channels, 16 at a time. These
-// lie in shared memory as two halves of eight channels, 16 bytes a pixel, so that eight pixels side by
-// side, wherever a tap puts them, are read from all banks at once.
+// lie in shared memory as two halves of eight channels, 16 bytes each, which change places every four
+// columns, so that a half of eight pixels side by side, wherever a tap puts them, is read from all banks at
+// once.
 
 typedef unsigned short bf16;
 
@@ -26,17 +28,17 @@ struct Output {
 };
 
 struct Convolution {
-    bf16* maps;           // N x height x width x stride
+    bf16* maps;           // N x planes x height x width x 16
     const bf16* weights;  // groups x inputs/16 x taps x halves x 8 TILES x 8
     const float* bias;    // groups x 8 TILES
     Output output;
-    int height, width, stride, inputs, outputs, groups;
+    int height, width, planes, inputs, outputs, groups;
 };
 
 // 16 input channels of a patch, and their weights.
 template <int TILES>
 struct Stage {
-    bf16 pixels[2][PATCH][HALF];
+    bf16 pixels[PATCH][2][HALF];
     bf16 weights[TAPS][2][8 * TILES][HALF];
 };
 
@@ -50,9 +52,13 @@ __device__ inline Place find_place(const Convolution& given) {
             int(blockIdx.y) * HEIGHT, int(blockIdx.z)};
 }
 
-__device__ inline int position(const Convolution& given, int picture, int y, int x) {
-    return (picture * given.height + y) * given.width + x;
+// 16 channels of a picture.
+__device__ inline bf16* find_plane(const Convolution& given, int picture, int plane) {
+    return given.maps + (size_t(picture) * given.planes + plane) * given.height * given.width * STEP;
 }
+
+// Where a half of a pixel's channels lies in shared memory, by the pixel's column in the patch.
+__device__ inline int place_of_half(int half, int column) { return half ^ (column / 4 % 2); }
 
 // Finds the pixels of the patch that a thread copies, half a step of each; -1 outside the picture.
 __device__ inline void find_pixels(int (&pixels)[COPIES], const Convolution& given,
@@ -62,21 +68,22 @@ __device__ inline void find_pixels(int (&pixels)[COPIES], const Convolution& giv
         const int pixel = (threadIdx.x + k * THREADS) / 2;
         const int y = place.top - 1 + pixel / PATCH_WIDTH, x = place.left - 1 + pixel % PATCH_WIDTH;
         const bool outside = y < 0 || y >= given.height || x < 0 || x >= given.width;
-        pixels[k] = outside ? -1 : position(given, place.picture, y, x);
+        pixels[k] = outside ? -1 : y * given.width + x;
     }
 }
 
 template <int TILES>
 __device__ inline void load(Stage<TILES>& stage, const Convolution& given,
-                            const int (&pixels)[COPIES], const bf16* weights, int step) {
+                            const int (&pixels)[COPIES], const Place& place, const bf16* weights,
+                            int step) {
     const int half = threadIdx.x % 2;
-    const bf16* channels = given.maps + step * STEP + half * HALF;
+    const bf16* channels = find_plane(given, place.picture, step) + half * HALF;
 #pragma unroll
     for (int k = 0; k < COPIES; ++k) {
         const int pixel = (threadIdx.x + k * THREADS) / 2;
         if (pixel < PATCH)
-            copy_16_bytes(stage.pixels[half][pixel],
-                          channels + size_t(max(pixels[k], 0)) * given.stride, pixels[k] < 0);
+            copy_16_bytes(stage.pixels[pixel][place_of_half(half, pixel % PATCH_WIDTH)],
+                          channels + size_t(max(pixels[k], 0)) * STEP, pixels[k] < 0);
     }
     constexpr int ROWS_OF_WEIGHTS = TAPS * 2 * 8 * TILES;
 #pragma unroll
@@ -94,9 +101,10 @@ template <int TILES>
 __device__ inline void multiply(float (&sums)[ROWS][TILES][4], const Stage<TILES>& stage) {
     constexpr int PAIRS = (TILES + 1) / 2;
     const int lane = threadIdx.x % 32, top = threadIdx.x / 32 * ROWS;
-    const bf16(*pixels)[HALF] = stage.pixels[lane / 16] + top * PATCH_WIDTH + lane % 16;
+    const bf16(*pixels)[2][HALF] = stage.pixels + top * PATCH_WIDTH + lane % 16;
 #pragma unroll 1
     for (int dx = 0; dx < 3; ++dx) {
+        const int half = place_of_half(lane / 16, lane % 16 + dx);
         unsigned weights[3][PAIRS][4];
 #pragma unroll
         for (int k = 0; k < 3 * PAIRS; ++k) {
@@ -109,7 +117,7 @@ __device__ inline void multiply(float (&sums)[ROWS][TILES][4], const Stage<TILES
 #pragma unroll
         for (int row = 0; row < ROWS + 2; ++row) {
             unsigned a[4];
-            load_4_matrices(a, pixels[row * PATCH_WIDTH + dx]);
+            load_4_matrices(a, pixels[row * PATCH_WIDTH + dx][half]);
 #pragma unroll
             for (int k = 0; k < 3 * TILES; ++k) {
                 const int dy = k / TILES, tile = k % TILES, sum = row - dy;
@@ -122,52 +130,79 @@ __device__ inline void multiply(float (&sums)[ROWS][TILES][4], const Stage<TILES
 
 __device__ inline float leaky_relu(float x) { return x < 0 ? x * NEGATIVE_SLOPE : x; }
 
-__device__ inline void apply(const Output& output, size_t place, float y) {
-    const float factor = expf(output.exponent * tanhf(y / 2));
-    output.result[place] = output.path[place] * factor + output.sum * y;
+// exp(exponent * tanh(y / 2)).
+__device__ inline float bounded_exp(float exponent, float y) {
+    return __expf(exponent * (1 - __fdividef(2, __expf(y) + 1)));
 }
 
-// A lane's sums of a pixel, two channels of each tile. Of a hidden convolution its columns come in such an
-// order that they are eight channels side by side.
-template <int TILES, bool LAST>
-__device__ inline void store(const Convolution& given, const float (&pairs)[TILES][2], int group,
-                             size_t position) {
-    const int own = threadIdx.x % 4;
-    if constexpr (LAST) {
-#pragma unroll
-        for (int k = 0; k < 2 * TILES; ++k) {
-            const int channel = 8 * (group * TILES + k / 2) + 2 * own + k % 2;
-            if (channel >= given.outputs) continue;
-            apply(given.output, position * given.outputs + channel, pairs[k / 2][k % 2]);
-        }
-    } else {
-        unsigned eight[TILES];
-#pragma unroll
-        for (int tile = 0; tile < TILES; ++tile)
-            eight[tile] = two_bf16(leaky_relu(pairs[tile][0]), leaky_relu(pairs[tile][1]));
-        store_16_bytes(given.maps + position * given.stride + given.inputs + own * HALF, eight);
-    }
-}
-
-template <int TILES, bool LAST>
-__device__ inline void finish(const Convolution& given, const float (&sums)[ROWS][TILES][4],
-                              const Place& place) {
-    const int lane = threadIdx.x % 32;
+// Calls `use` for each of a lane's pixels within the picture, by row and column in the warp's rows, with the
+// sums of two channels of each tile.
+template <int TILES, typename Use>
+__device__ inline void for_each_pixel(const Convolution& given, const Place& place,
+                                      const float (&sums)[ROWS][TILES][4], Use use) {
+    const int lane = threadIdx.x % 32, top = place.top + threadIdx.x / 32 * ROWS;
     float bias[TILES][2];
 #pragma unroll
     for (int k = 0; k < 2 * TILES; ++k)
         bias[k / 2][k % 2] = given.bias[8 * (place.group * TILES + k / 2) + lane % 4 * 2 + k % 2];
 #pragma unroll
     for (int k = 0; k < 2 * ROWS; ++k) {
-        const int row = k / 2, side = k % 2;
-        const int y = place.top + threadIdx.x / 32 * ROWS + row;
-        const int x = place.left + lane / 4 + 8 * side;
-        if (y >= given.height || x >= given.width) continue;
+        const int row = k / 2, side = k % 2, column = lane / 4 + 8 * side;
+        if (top + row >= given.height || place.left + column >= given.width) continue;
         float pairs[TILES][2];
 #pragma unroll
         for (int i = 0; i < 2 * TILES; ++i)
             pairs[i / 2][i % 2] = sums[row][i / 2][2 * side + i % 2] + bias[i / 2][i % 2];
-        store<TILES, LAST>(given, pairs, place.group, position(given, place.picture, y, x));
+        use(row, column, pairs);
+    }
+}
+
+// Writes feature maps behind those that were read. The columns of a hidden convolution come in such an order
+// that a lane's are eight channels side by side.
+__device__ inline void store_hidden(const Convolution& given, const Place& place,
+                                    const float (&sums)[ROWS][4][4]) {
+    const int own = threadIdx.x % 4, top = place.top + threadIdx.x / 32 * ROWS;
+    bf16* channels = find_plane(given, place.picture, given.inputs / STEP + own / 2) + own % 2 * HALF;
+    for_each_pixel(given, place, sums, [&](int row, int column, const float (&pairs)[4][2]) {
+        unsigned eight[4];
+#pragma unroll
+        for (int tile = 0; tile < 4; ++tile)
+            eight[tile] = two_bf16(leaky_relu(pairs[tile][0]), leaky_relu(pairs[tile][1]));
+        const size_t pixel = size_t(top + row) * given.width + place.left + column;
+        store_16_bytes(channels + pixel * STEP, eight);
+    });
+}
+
+// Has the outputs take effect. Those of a row lie side by side in memory, not in a warp's registers: they go
+// through shared memory, where each warp has room of its own.
+template <int TILES>
+__device__ inline void store_last(const Convolution& given, const Place& place,
+                                  const float (&sums)[ROWS][TILES][4], float* room) {
+    constexpr int COLUMNS = 8 * TILES;
+    const int lane = threadIdx.x % 32, top = place.top + threadIdx.x / 32 * ROWS;
+    room += threadIdx.x / 32 * ROWS * WIDTH * COLUMNS;
+    for_each_pixel(given, place, sums, [&](int row, int column, const float (&pairs)[TILES][2]) {
+#pragma unroll
+        for (int k = 0; k < 2 * TILES; ++k)
+            room[(row * WIDTH + column) * COLUMNS + k / 2 * 8 + lane % 4 * 2 + k % 2] = pairs[k / 2][k % 2];
+    });
+    __syncwarp();
+    const Output& output = given.output;
+    const int first = place.group * COLUMNS, channels = min(COLUMNS, given.outputs - first);
+    const int values = min(WIDTH, given.width - place.left) * channels;
+    // i / channels is i * reciprocal / 65536 for each of so few.
+    const int reciprocal = (65536 + channels - 1) / channels;
+    for (int row = 0; row < min(ROWS, given.height - top); ++row) {
+        const size_t start = (size_t(place.picture) * given.height + top + row) * given.width + place.left;
+#pragma unroll 4
+        for (int i = lane; i < values; i += 32) {
+            const int column = i * reciprocal >> 16, channel = i - column * channels;
+            const float y = room[(row * WIDTH + column) * COLUMNS + channel];
+            const size_t position = (start + column) * given.outputs + first + channel;
+            float x = __ldg(output.path + position);
+            if (output.exponent != 0) x *= bounded_exp(output.exponent, y);
+            output.result[position] = x + output.sum * y;
+        }
     }
 }
 
@@ -182,7 +217,7 @@ __device__ inline void convolve(const Convolution& given) {
     find_pixels(pixels, given, place);
     float sums[ROWS][TILES][4] = {};
     for (int step = 0; step < STAGES - 1; ++step) {
-        if (step < steps) load(stages[step], given, pixels, weights, step);
+        if (step < steps) load(stages[step], given, pixels, place, weights, step);
         end_group();
     }
     int stage = 0;
@@ -191,18 +226,43 @@ __device__ inline void convolve(const Convolution& given) {
         wait_for_groups<STAGES - 2>();
         __syncthreads();
         const int next = step + STAGES - 1, last = stage == 0 ? STAGES - 1 : stage - 1;
-        if (next < steps) load(stages[last], given, pixels, weights, next);
+        if (next < steps) load(stages[last], given, pixels, place, weights, next);
         end_group();
         multiply(sums, stages[stage]);
         stage = stage == STAGES - 1 ? 0 : stage + 1;
     }
-    finish<TILES, LAST>(given, sums, place);
+    if constexpr (LAST) {
+        // The room is that of stages that other warps may still read.
+        __syncthreads();
+        store_last(given, place, sums, reinterpret_cast<float*>(memory));
+    } else {
+        store_hidden(given, place, sums);
+    }
 }
 
 #define KERNEL(NAME, TILES, LAST) \
     extern "C" __global__ void __launch_bounds__(THREADS, 2) NAME(const Convolution given) { \
         convolve<TILES, LAST>(given); \
     }
+
+// Rounds a block's input, N x height x width x outputs in f32, to its first channels; zeros are behind it. A
+// thread has eight channels of a pixel.
+extern "C" __global__ void __launch_bounds__(THREADS) input(const Convolution given) {
+    const int pixels = given.height * given.width, eights = given.inputs / HALF;
+    const int number = blockIdx.x * THREADS + threadIdx.x;
+    const int pixel = number / eights, first = number % eights * HALF, picture = blockIdx.z;
+    if (pixel >= pixels) return;
+    const float* x = given.output.path + (size_t(picture) * pixels + pixel) * given.outputs;
+    float values[HALF];
+#pragma unroll
+    for (int k = 0; k < HALF; ++k)
+        values[k] = first + k < given.outputs ? __ldg(x + first + k) : 0;
+    unsigned eight[HALF / 2];
+#pragma unroll
+    for (int k = 0; k < HALF / 2; ++k) eight[k] = two_bf16(values[2 * k], values[2 * k + 1]);
+    bf16* channels = find_plane(given, picture, first / STEP) + first % STEP;
+    store_16_bytes(channels + size_t(pixel) * STEP, eight);
+}
 
 KERNEL(hidden, 4, false)
 KERNEL(last_1, 1, true)

@@ -12,12 +12,14 @@
 #include <vector>
 
 using std::max;
+using std::min;
 
 #define __device__
 #define __global__
 #define __shared__
 #define __launch_bounds__(...)
 #define __align__(bytes) __attribute__((aligned(bytes)))
+#define __expf expf
 
 struct Index { unsigned x, y, z; };
 static Index blockIdx, threadIdx;
@@ -50,6 +52,10 @@ static void pause(State state) {
 }
 
 static void __syncthreads() { pause(AT_BARRIER); }
+static void __syncwarp() { pause(AT_WARP); }
+
+static float __ldg(const float* pointer) { return *pointer; }
+static float __fdividef(float x, float y) { return x / y; }
 
 // Of 16 bytes, as all that works on so many needs them.
 static const void* aligned(const void* pointer) {

@@ -15,7 +15,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use super::{Arguments, Launch, MOST_TILES, shared};
 
 const SOURCE: &str = concat!(include_str!("instructions.cuh"), include_str!("convolution.cu"));
-const KERNELS: [&str; 5] = ["hidden", "last_1", "last_2", "last_3", "last_4"];
+const KERNELS: [&str; 6] = ["input", "hidden", "last_1", "last_2", "last_3", "last_4"];
 
 // SAFETY: it has the layout of convolution.cu's struct, pointers and numbers without padding.
 unsafe impl DeviceRepr for Arguments {}

@@ -23,8 +23,9 @@ extern "C" void launch(const char* name, const unsigned* blocks, unsigned thread
     argument = *given;
     fibers.resize(threads);
     const std::string kernel = name;
-    entry = kernel == "hidden" ? call<hidden> : kernel == "last_1" ? call<last_1> :
-            kernel == "last_2" ? call<last_2> : kernel == "last_3" ? call<last_3> : call<last_4>;
+    entry = kernel == "input" ? call<input> : kernel == "hidden" ? call<hidden> :
+            kernel == "last_1" ? call<last_1> : kernel == "last_2" ? call<last_2> :
+            kernel == "last_3" ? call<last_3> : call<last_4>;
     for (blockIdx.z = 0; blockIdx.z < blocks[2]; ++blockIdx.z)
         for (blockIdx.y = 0; blockIdx.y < blocks[1]; ++blockIdx.y)
             for (blockIdx.x = 0; blockIdx.x < blocks[0]; ++blockIdx.x) run_block(shared);
