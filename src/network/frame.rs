@@ -95,7 +95,9 @@ impl Frame {
         let mut levels = pictures * 255.0;
         let levels = levels.round_().clamp_(0.0, 255.0).to_kind(Kind::Uint8);
         let levels = levels.permute([0, 2, 3, 1]).contiguous();
-        levels.to_device_(Device::Cpu, Kind::Uint8, true, false)
+        // To pinned memory, where there is enough.
+        let here = levels.f_to_device_(Device::Cpu, Kind::Uint8, true, false);
+        here.unwrap_or_else(|_| levels.to_device(Device::Cpu))
     }
 
     /// The frames of [`bytes`](Self::bytes) from a device, which is waited for.

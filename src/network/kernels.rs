@@ -21,6 +21,8 @@ const THREADS: u32 = 256;
 /// Input channels that it takes at once and that lie side by side in memory, STEP there: those of a block
 /// must be whole steps.
 pub const STEP: i64 = 16;
+/// Channels of 16 bytes, HALF there.
+const HALF: i64 = STEP / 2;
 /// Output channels of a tile of its matrix products, and the most tiles, TILES there.
 const TILE: i64 = 8;
 const MOST_TILES: i64 = 4;
@@ -40,7 +42,7 @@ struct Output {
 }
 
 impl Output {
-    /// Of a convolution that is not the block's last.
+    /// Of all but a block's last convolution.
     const NONE: Self = Self { path: ptr::null(), result: ptr::null_mut(), sum: 0.0, exponent: 0.0 };
 
     fn new(effect: Effect, path: &Tensor, result: &Tensor) -> Self {
@@ -54,7 +56,7 @@ impl Output {
     }
 }
 
-/// convolution.cu's argument.
+/// convolution.cu's argument. The kernel `input` finds x at its output's path, and of `outputs` channels.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Arguments {
@@ -115,7 +117,7 @@ impl Convolution {
         let missing = groups * tiles * TILE - outputs;
         let weights = weight
             .constant_pad_nd([0, 0, 0, 0, 0, 0, 0, missing])
-            .view([groups, tiles * TILE, channels / STEP, 2, STEP / 2, TAPS])
+            .view([groups, tiles * TILE, channels / STEP, 2, HALF, TAPS])
             .permute([0, 2, 5, 3, 1, 4])
             .to_kind(Kind::BFloat16)
             .contiguous();
@@ -187,7 +189,7 @@ impl Maps {
     /// Rounds x N×H×W×inputs, f32, to the first channels, with zeros behind it.
     fn take(&self, x: &Tensor, inputs: i64, channels: i64) -> Launch {
         let [pictures, height, width] = self.size;
-        let threads = height * width * channels / TILE;
+        let threads = height * width * channels / HALF;
         let output = Output { path: x.data_ptr(), ..Output::NONE };
         Launch {
             kernel: "input",
@@ -254,7 +256,7 @@ fn innermost(x: &Tensor) -> Tensor {
 /// Bytes of shared memory for the patches and the weights of all stages, convolution.cu's Stage.
 fn shared(tiles: i64) -> u32 {
     let patch = 2 * (PIXELS.0 + 2) * (PIXELS.1 + 2);
-    (STAGES * 2 * (STEP / 2) * (patch + TAPS * 2 * TILE * tiles)) as u32
+    (STAGES * 2 * HALF * (patch + TAPS * 2 * TILE * tiles)) as u32
 }
 
 fn ceil(number: i64, divisor: i64) -> i64 {

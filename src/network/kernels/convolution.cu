@@ -27,6 +27,7 @@ struct Output {
     float sum, exponent;
 };
 
+// What a kernel works on; `input` finds x at the output's path, and of `outputs` channels.
 struct Convolution {
     bf16* maps;           // N x planes x height x width x 16
     const bf16* weights;  // groups x inputs/16 x taps x halves x 8 TILES x 8
