@@ -100,22 +100,22 @@ impl Frame {
         here.unwrap_or_else(|_| levels.to_device(Device::Cpu))
     }
 
-    /// The frames of [`bytes`](Self::bytes) from a device, which is waited for.
-    pub(crate) fn from_bytes(bytes: &Tensor, device: Device) -> Result<Vec<Self>, Error> {
+    /// The frames of some [`bytes`](Self::bytes) from a device, which is waited for; those that have become
+    /// frames are freed.
+    pub(crate) fn from_bytes(bytes: Vec<Tensor>, device: Device) -> Result<Vec<Self>, Error> {
         if let Device::Cuda(index) = device {
             Cuda::synchronize(index as i64);
         }
-        let (count, height, width, _) = bytes.size4()?;
-        let frame = |number| {
-            let pixels = Vec::try_from(bytes.select(0, number).view([-1]))?;
-            Self::new(width as usize, height as usize, pixels)
+        let frame = |picture: Tensor| {
+            let (height, width, _) = picture.size3()?;
+            Self::new(width as usize, height as usize, Vec::try_from(picture.view([-1]))?)
         };
-        (0..count).map(frame).collect()
+        bytes.into_iter().flat_map(|some| some.unbind(0)).map(frame).collect()
     }
 
     /// N×3×H×W in [0, 1] to N frames.
     pub(crate) fn from_tensor(pictures: &Tensor) -> Result<Vec<Self>, Error> {
-        Self::from_bytes(&Self::bytes(pictures), pictures.device())
+        Self::from_bytes(vec![Self::bytes(pictures)], pictures.device())
     }
 }
 

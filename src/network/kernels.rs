@@ -6,9 +6,10 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::effect::Effect;
+use super::precision::innermost;
 
 #[cfg(feature = "cuda-kernels")]
 pub mod gpu;
@@ -127,7 +128,7 @@ impl Convolution {
 
     /// Reads the first channels of some maps and writes behind them, or the block's output.
     fn launch(&self, maps: &Maps, inputs: i64, output: Option<Output>) -> Launch {
-        let [pictures, height, width] = maps.size;
+        let [pictures, _, height, width] = maps.size();
         let kernel = match (output, self.tiles) {
             (None, _) => "hidden",
             (Some(_), 1) => "last_1",
@@ -155,31 +156,25 @@ impl Convolution {
 }
 
 /// A block's feature maps N×planes×H×W×[`STEP`], bf16.
-struct Maps {
-    tensor: Tensor,
-    planes: i64,
-    /// N, H and W.
-    size: [i64; 3],
-}
+struct Maps(Tensor);
 
 impl Maps {
-    /// With room for some channels, whole steps.
-    fn new(size: [i64; 3], channels: i64, device: Device) -> Self {
-        let ([pictures, height, width], planes) = (size, channels / STEP);
-        let size_of_all = [pictures, planes, height, width, STEP];
-        Self { tensor: Tensor::empty(size_of_all, (Kind::BFloat16, device)), planes, size }
+    /// N, planes, H and W.
+    fn size(&self) -> [i64; 4] {
+        dimensions(&self.0.select(4, 0))
     }
 
+    /// What every kernel is told of them.
     fn arguments(&self) -> Arguments {
-        let [_, height, width] = self.size;
+        let [_, planes, height, width] = self.size();
         Arguments {
-            maps: self.tensor.data_ptr(),
+            maps: self.0.data_ptr(),
             weights: ptr::null(),
             bias: ptr::null(),
             output: Output::NONE,
             height: height as c_int,
             width: width as c_int,
-            planes: self.planes as c_int,
+            planes: planes as c_int,
             inputs: 0,
             outputs: 0,
             groups: 0,
@@ -187,8 +182,8 @@ impl Maps {
     }
 
     /// Rounds x N×H×W×inputs, f32, to the first channels, with zeros behind it.
-    fn take(&self, x: &Tensor, inputs: i64, channels: i64) -> Launch {
-        let [pictures, height, width] = self.size;
+    fn take(&self, x: &Tensor, channels: i64) -> Launch {
+        let [pictures, height, width, inputs] = dimensions(x);
         let threads = height * width * channels / HALF;
         let output = Output { path: x.data_ptr(), ..Output::NONE };
         Launch {
@@ -231,12 +226,14 @@ impl Block {
     ) -> Tensor {
         let Self { hidden, last } = self;
         let (x, path) = (innermost(x), innermost(path));
+        assert_eq!([x.kind(), path.kind()], [Kind::Float; 2]);
         let [pictures, height, width, inputs] = dimensions(&x);
         assert_eq!(path.size(), [pictures, height, width, last.outputs]);
         let mut channels = ceil(inputs, STEP) * STEP;
         let all = channels + hidden.iter().map(|convolution| convolution.outputs).sum::<i64>();
-        let maps = Maps::new([pictures, height, width], all, x.device());
-        launch(&maps.take(&x, inputs, channels));
+        let size = [pictures, all / STEP, height, width, STEP];
+        let maps = Maps(Tensor::empty(size, (Kind::BFloat16, x.device())));
+        launch(&maps.take(&x, channels));
         for convolution in hidden {
             launch(&convolution.launch(&maps, channels, None));
             channels += convolution.outputs;
@@ -245,12 +242,6 @@ impl Block {
         launch(&last.launch(&maps, channels, Some(Output::new(effect, &path, &result))));
         result.permute([0, 3, 1, 2])
     }
-}
-
-/// N×C×H×W in f32 as N×H×W×C.
-fn innermost(x: &Tensor) -> Tensor {
-    assert_eq!(x.kind(), Kind::Float);
-    x.permute([0, 2, 3, 1]).contiguous()
 }
 
 /// Bytes of shared memory for the patches and the weights of all stages, convolution.cu's Stage.

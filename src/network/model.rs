@@ -304,13 +304,8 @@ impl Model {
                 let secrets = self.rescaling.upscale(&some, self.precision);
                 Frame::bytes(&area.extended(&secrets, stego))
             });
-            // A GPU has all its work before the first of them is waited for.
-            let bytes: Vec<_> = bytes.collect();
-            let mut secrets = Vec::with_capacity(self.grid.secrets());
-            for some in bytes {
-                secrets.extend(Frame::from_bytes(&some, self.device)?);
-            }
-            Ok(secrets)
+            // A GPU has all its work before it is waited for.
+            Frame::from_bytes(bytes.collect(), self.device)
         })
     }
 

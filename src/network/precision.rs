@@ -37,10 +37,15 @@ impl Precision {
     /// what works on each element keep it.
     pub(super) fn laid_out(self, x: &Tensor) -> Tensor {
         match self {
-            Self::Bf16 | Self::F32 => x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
+            Self::Bf16 | Self::F32 => innermost(x).permute([0, 3, 1, 2]),
             Self::F32Planes => x.contiguous(),
         }
     }
+}
+
+/// N×C×H×W as N×H×W×C in memory, copied only if it lies otherwise.
+pub(super) fn innermost(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous()
 }
 
 #[cfg(target_arch = "x86_64")]
