@@ -110,3 +110,22 @@ fn what_cannot_work_is_refused() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("invalid value"));
     refused(&["info", &missing], &[&missing]);
 }
+
+#[test]
+fn a_benchmark_prints_a_line_for_each_direction_and_one_of_memory() {
+    let run = "bench --secrets 6 --width 40 --height 36 --runs 1 --device cpu --threads 1";
+    let (stdout, _) = worked(&run.split(' ').collect::<Vec<_>>());
+    let lines: Vec<_> = stdout.lines().collect();
+    let [conceal, reveal, memory] = lines.as_slice() else {
+        panic!("{stdout}");
+    };
+    for (line, direction) in [(conceal, "conceal"), (reveal, "reveal")] {
+        let figures = line.strip_prefix(&format!("{direction} N=6 40x36 cpu median ")).unwrap();
+        let words: Vec<_> = figures.split(' ').collect();
+        let units = ["s", "s", "frames/s", "GFLOP/s"];
+        let numbers = [words[0], words[3], words[5], words[7]].map(|word| word.parse::<f64>());
+        assert_eq!([words[1], words[4], words[6], words[8]], units, "{line}");
+        assert!(numbers.iter().all(|number| *number.as_ref().unwrap() > 0.0), "{line}");
+    }
+    assert!(memory.starts_with("precision ") && memory.ends_with(" MiB"), "{memory}");
+}

@@ -2,9 +2,10 @@
 //! Which device runs the network.
 
 use std::error::Error as _;
+use std::ffi::c_int;
 use std::sync::LazyLock;
 
-use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
 use tch::{Cuda, Device, Kind, Tensor};
 
 use super::Error;
@@ -77,6 +78,25 @@ static CUDA_LIBRARY: LazyLock<Result<Library, libloading::Error>> = LazyLock::ne
     // release that this program is linked to.
     unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) }
 });
+
+type SetDevice = unsafe extern "C" fn(c_int) -> c_int;
+type MemoryInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
+
+/// Bytes of a GPU's memory that are taken, by this process and others. libtorch keeps what it has
+/// taken once. None for a CPU, or if CUDA does not say.
+pub fn memory_taken(device: Device) -> Option<usize> {
+    let (Device::Cuda(index), Ok(library)) = (device, &*CUDA_LIBRARY) else {
+        return None;
+    };
+    let (mut free, mut total) = (0, 0);
+    // SAFETY: they are functions of the CUDA runtime that the library is linked to, with these arguments.
+    let results = unsafe {
+        let set_device: Symbol<SetDevice> = library.get(b"cudaSetDevice").ok()?;
+        let memory_info: Symbol<MemoryInfo> = library.get(b"cudaMemGetInfo").ok()?;
+        [set_device(index as c_int), memory_info(&mut free, &mut total)]
+    };
+    (results == [0, 0]).then(|| total - free)
+}
 
 fn cuda_devices() -> i64 {
     match &*CUDA_LIBRARY {

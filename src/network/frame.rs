@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 //! An 8-bit RGB picture in memory, and its way to and from a tensor.
 
+use std::fmt;
+use std::slice;
+
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
 use tch::{Cuda, Device, Kind, Tensor};
@@ -12,8 +15,61 @@ use super::Error;
 pub struct Frame {
     width: usize,
     height: usize,
-    pixels: Vec<u8>,
+    pixels: Pixels,
 }
+
+/// Bytes, those that the network made where it put them: frames are large.
+enum Pixels {
+    Own(Vec<u8>),
+    /// Contiguous, on the CPU.
+    Made(Tensor),
+}
+
+// SAFETY: they are only read, once they are a frame's, and a tensor's bytes may be read from several
+// threads at once.
+unsafe impl Sync for Pixels {}
+
+impl Pixels {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            // SAFETY: so many bytes the tensor has, contiguous, as long as it lives; nobody writes them.
+            Self::Made(tensor) => unsafe {
+                slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel())
+            },
+        }
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Made(_) => self.bytes().to_vec(),
+        }
+    }
+}
+
+impl Clone for Pixels {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Own(bytes) => Self::Own(bytes.clone()),
+            Self::Made(tensor) => Self::Made(tensor.shallow_clone()),
+        }
+    }
+}
+
+impl fmt::Debug for Pixels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.bytes().len())
+    }
+}
+
+impl PartialEq for Pixels {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Pixels {}
 
 impl Frame {
     /// A frame of these pixels.
@@ -26,7 +82,7 @@ impl Frame {
         if bytes == 0 || needed != Some(bytes) {
             return Err(Error::FrameBytes { width, height, bytes });
         }
-        Ok(Self { width, height, pixels })
+        Ok(Self { width, height, pixels: Pixels::Own(pixels) })
     }
 
     /// Width in pixels.
@@ -41,14 +97,15 @@ impl Frame {
 
     /// Interleaved RGB.
     pub fn pixels(&self) -> &[u8] {
-        &self.pixels
+        self.pixels.bytes()
     }
 
     /// PSNR in dB to a frame of the same size, over R, G and B; infinite if they are equal.
     pub fn psnr(&self, other: &Self) -> f64 {
         let squared = |(a, b): (&u8, &u8)| u64::from(a.abs_diff(*b)).pow(2);
-        let sum = self.pixels.iter().zip(&other.pixels).map(squared).sum::<u64>() as f64;
-        decibels(sum / self.pixels.len() as f64 / (255.0 * 255.0))
+        let (own, other) = (self.pixels(), other.pixels());
+        let sum = own.iter().zip(other).map(squared).sum::<u64>() as f64;
+        decibels(sum / own.len() as f64 / (255.0 * 255.0))
     }
 
     /// The same picture at another size, stretched with the Lanczos filter.
@@ -74,7 +131,7 @@ impl Frame {
         let size = [1, self.height as i64, self.width as i64, 3];
         let levels = match device {
             Device::Cuda(_) => {
-                let (pixels, kind) = (self.pixels.as_ptr(), Kind::Uint8);
+                let (pixels, kind) = (self.pixels().as_ptr(), Kind::Uint8);
                 // SAFETY: so many pixels there are, and they are copied, never changed, before `self` can go.
                 let own = unsafe { Tensor::from_blob(pixels, &size, &[], kind, Device::Cpu) };
                 // `pin_memory` would warn of its argument, which tch cannot leave out.
@@ -83,7 +140,7 @@ impl Frame {
                     Err(_) => own.to_device(device),
                 }
             }
-            _ => Tensor::from_data_size(&self.pixels, &size, Kind::Uint8),
+            _ => Tensor::from_data_size(self.pixels(), &size, Kind::Uint8),
         };
         levels.permute([0, 3, 1, 2])
     }
@@ -100,15 +157,15 @@ impl Frame {
         here.unwrap_or_else(|_| levels.to_device(Device::Cpu))
     }
 
-    /// The frames of some [`bytes`](Self::bytes) from a device, which is waited for; those that have become
-    /// frames are freed.
+    /// The frames of some [`bytes`](Self::bytes) from a device, which is waited for. They stay where they are.
     pub(crate) fn from_bytes(bytes: Vec<Tensor>, device: Device) -> Result<Vec<Self>, Error> {
         if let Device::Cuda(index) = device {
             Cuda::synchronize(index as i64);
         }
         let frame = |picture: Tensor| {
             let (height, width, _) = picture.size3()?;
-            Self::new(width as usize, height as usize, Vec::try_from(picture.view([-1]))?)
+            let pixels = Pixels::Made(picture.contiguous());
+            Ok(Self { width: width as usize, height: height as usize, pixels })
         };
         bytes.into_iter().flat_map(|some| some.unbind(0)).map(frame).collect()
     }
@@ -132,9 +189,10 @@ impl TryFrom<Frame> for RgbImage {
     type Error = Error;
 
     fn try_from(frame: Frame) -> Result<Self, Error> {
-        let (width, height, bytes) = (frame.width, frame.height, frame.pixels.len());
-        let too_large = Error::FrameBytes { width, height, bytes };
-        RgbImage::from_raw(width as u32, height as u32, frame.pixels).ok_or(too_large)
+        let Frame { width, height, pixels } = frame;
+        let pixels = pixels.into_bytes();
+        let too_large = Error::FrameBytes { width, height, bytes: pixels.len() };
+        RgbImage::from_raw(width as u32, height as u32, pixels).ok_or(too_large)
     }
 }
 
@@ -165,7 +223,10 @@ mod tests {
         assert_eq!(tensor.size(), [1, 3, 3, 5]);
         let blue = f64::from(frame.pixels()[(5 + 4) * 3 + 2]) / 255.0;
         assert!((tensor.double_value(&[0, 2, 1, 4]) - blue).abs() < 1e-6);
-        assert_eq!(Frame::from_tensor(&tensor).unwrap(), [frame]);
+        let made = Frame::from_tensor(&tensor).unwrap();
+        assert_eq!(made, [frame.clone()]);
+        let picture = RgbImage::try_from(made[0].clone()).unwrap();
+        assert_eq!(picture.as_raw(), frame.pixels());
     }
 
     #[test]

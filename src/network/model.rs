@@ -252,8 +252,11 @@ impl Model {
             _ => pairs.len(),
         };
         guarded(|| {
-            let stegos = pairs.chunks(together).map(|some| self.concealed(some, area, wanted));
-            Ok(stegos.collect::<Result<Vec<_>, _>>()?.concat())
+            let mut stegos = Vec::with_capacity(pairs.len());
+            for some in pairs.chunks(together) {
+                stegos.extend(self.concealed(some, area, wanted)?);
+            }
+            Ok(stegos)
         })
     }
 

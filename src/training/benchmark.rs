@@ -3,7 +3,14 @@
 
 use std::time::Instant;
 
-use crate::network::{Error, Frame, Grid, Model};
+use tch::{Cuda, Kind, Tensor};
+
+use crate::network::device::memory_taken;
+use crate::network::{Device, Error, Frame, Grid, Model};
+
+/// Side of the matrices that a GPU's peak is measured with, and how many products are timed.
+const SIDE: i64 = 8192;
+const PRODUCTS: usize = 10;
 
 /// Times of one direction, in seconds.
 #[derive(Clone, Debug)]
@@ -59,8 +66,35 @@ pub fn measure(
     Ok((conceal, reveal))
 }
 
-/// The most memory that the process has held so far, in MiB; Linux only.
-pub fn peak_memory() -> Option<f64> {
+/// Operations a second at which a GPU multiplies large matrices of bf16: its measured peak. None for a CPU.
+///
+/// # Errors
+/// [`Error::Torch`].
+pub fn peak_rate(device: Device) -> Result<Option<f64>, Error> {
+    let Device::Cuda(index) = device else {
+        return Ok(None);
+    };
+    let matrix = Tensor::f_randn([SIDE, SIDE], (Kind::BFloat16, device))?;
+    let times = Times::of(1, || {
+        for _ in 0..PRODUCTS {
+            let _ = matrix.f_matmul(&matrix)?;
+        }
+        Cuda::synchronize(index as i64);
+        Ok(())
+    })?;
+    let operations = 2.0 * (SIDE as f64).powi(3) * PRODUCTS as f64;
+    Ok(Some(operations / times.median()))
+}
+
+/// The most memory held so far, in MiB: on a CPU by the process (Linux only), of a GPU's by all that use it.
+pub fn peak_memory(device: Device) -> Option<f64> {
+    match device {
+        Device::Cuda(_) => memory_taken(device).map(|bytes| bytes as f64 / f64::from(1 << 20)),
+        _ => resident_memory(),
+    }
+}
+
+fn resident_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
@@ -70,6 +104,16 @@ pub fn peak_memory() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_peak_of_memory_is_not_less_than_what_is_held() {
+        let before = peak_memory(Device::Cpu).unwrap();
+        let held = std::hint::black_box(vec![1u8; 64 << 20]);
+        let with = peak_memory(Device::Cpu).unwrap();
+        assert!(with >= 64.0 && with >= before, "{before} MiB, then {with} with {}", held.len());
+        assert_eq!(memory_taken(Device::Cpu), None);
+        assert_eq!(peak_rate(Device::Cpu).unwrap(), None);
+    }
 
     #[test]
     fn the_median_is_in_the_middle() {

@@ -8,7 +8,7 @@ use clap::builder::RangedI64ValueParser;
 use clap::{Args, ValueEnum};
 use gstinvmih::network::{Device, Grid, Model, Precision, device};
 use gstinvmih::training::Error;
-use gstinvmih::training::benchmark::{Times, measure, peak_memory};
+use gstinvmih::training::benchmark::{Times, measure, peak_memory, peak_rate};
 
 use crate::terminal::{say, set_threads};
 
@@ -60,7 +60,7 @@ impl From<PrecisionName> for Precision {
     }
 }
 
-/// Prints a line each for conceal and reveal.
+/// Prints a line each for conceal and reveal, and one of what they hold and, of a GPU, what it can do.
 pub fn bench(args: BenchArgs) -> Result<(), Error> {
     set_threads(args.threads);
     let (grid, device) = (Grid::for_secrets(args.secrets)?, device::parse(&args.device)?);
@@ -71,9 +71,11 @@ pub fn bench(args: BenchArgs) -> Result<(), Error> {
     let flops = model.flops(width, height)?;
     print_times("conceal", &args, device, &conceal, flops.0);
     print_times("reveal", &args, device, &reveal, flops.1);
-    if let Some(memory) = peak_memory() {
-        say!("precision {precision:?} peak memory {memory:.0} MiB");
-    }
+    // Before the matrices are in it.
+    let memory = peak_memory(device).map(|memory| format!(" peak memory {memory:.0} MiB"));
+    let peak = peak_rate(device)?.map(|rate| format!(" matrices {:.0} GFLOP/s", rate / 1e9));
+    let (peak, memory) = (peak.unwrap_or_default(), memory.unwrap_or_default());
+    say!("precision {precision:?}{peak}{memory}");
     Ok(())
 }
 
