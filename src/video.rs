@@ -219,8 +219,21 @@ pub fn write(
     Ok(())
 }
 
-/// A buffer of its own for a picture; alpha, where the format has it, is opaque.
+/// A frame's bytes as the memory of a buffer.
+struct Memory(Frame);
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        self.0.pixels()
+    }
+}
+
+/// A buffer for a picture, which it may share if it lies there as the caps want it: then whoever writes to
+/// it gets a copy. Alpha, where the format has it, is opaque.
 pub fn buffer(picture: &Frame, info: &VideoInfo) -> Result<gst::Buffer, gst::ErrorMessage> {
+    if info.format() == VideoFormat::Rgb && info.stride()[0] as usize == picture.width() * 3 {
+        return Ok(gst::Buffer::from_slice(Memory(picture.clone())));
+    }
     let mut buffer = gst::Buffer::from_mut_slice(vec![u8::MAX; info.size()]);
     write(picture, buffer.make_mut(), info)?;
     Ok(buffer)
@@ -242,6 +255,8 @@ fn unmapped(buffer: &gst::BufferRef, info: &VideoInfo, what: &str) -> gst::Error
 
 #[cfg(test)]
 mod tests {
+    use tch::{Device, Kind, Tensor};
+
     use super::*;
 
     /// 4×3 pixels of RGB in rows of 16 bytes, described as the arguments say; each byte is its
@@ -270,6 +285,31 @@ mod tests {
     fn the_last_row_may_be_without_padding() {
         let frame = read(&described(VideoFormat::Rgb, (4, 3), 4, 16), &info(4, 3)).unwrap();
         assert_eq!(frame.pixels()[24..], (36..48).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_picture_without_padding_is_not_copied() {
+        gst::init().unwrap();
+        for (width, shared) in [(4, true), (5, false)] {
+            let levels = Tensor::arange(width * 6, (Kind::Float, Device::Cpu)) / 255.0;
+            let picture = Frame::from_tensor(&levels.view([1, 3, 2, width])).unwrap().remove(0);
+            let info = info(width as u32, 2);
+            let buffer = buffer(&picture, &info).unwrap();
+            assert_eq!(read(&buffer, &info).unwrap(), picture);
+            let bytes = buffer.map_readable().unwrap();
+            assert_eq!(bytes.as_ptr() == picture.pixels().as_ptr(), shared);
+        }
+    }
+
+    #[test]
+    fn writing_to_a_shared_picture_leaves_it_as_it_is() {
+        gst::init().unwrap();
+        let picture = Frame::from_tensor(&Tensor::zeros([1, 3, 2, 4], (Kind::Float, Device::Cpu)));
+        let picture = picture.unwrap().remove(0);
+        let mut buffer = buffer(&picture, &info(4, 2)).unwrap();
+        buffer.make_mut().map_writable().unwrap().fill(9);
+        assert_eq!(picture.pixels(), [0; 24]);
+        assert_eq!(*buffer.map_readable().unwrap(), [9; 24]);
     }
 
     #[test]

@@ -171,6 +171,10 @@ impl SecretPad {
             return Err(failed(&format!("an interlaced frame cannot be scaled from {sizes}")));
         }
         let target = rgb(info, width, height).map_err(|error| failed(&error.message))?;
+        state.fresh = false;
+        if info == &target {
+            return video::read(buffer, info).map(Some);
+        }
 
         let fits = |made: &VideoConverter| made.in_info() == info && made.out_info() == &target;
         if !state.converter.as_ref().is_some_and(fits) {
@@ -187,7 +191,6 @@ impl SecretPad {
                 VideoFrameRef::from_buffer_ref_writable(stretched, &target).map_err(unmapped)?;
             converter.frame_ref(&source, &mut stretched);
         }
-        state.fresh = false;
         video::read(&stretched, &target).map(Some)
     }
 }

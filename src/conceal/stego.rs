@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_video::VideoInfo;
+use rayon::prelude::*;
 
 use super::covers::{Cover, Covers, is_gap};
 use super::held_events::HeldEvents;
@@ -294,8 +295,9 @@ impl InvMihConceal {
         match stills {
             Some(stills) => stills.frames(width, height),
             None => {
-                let pads = self.secret_pads();
-                pads.iter().filter_map(|pad| pad.imp().frame(width, height).transpose()).collect()
+                // Side by side: sixteen large ones take longer than a GPU conceals them.
+                let frames = self.secret_pads().into_par_iter();
+                frames.filter_map(|pad| pad.imp().frame(width, height).transpose()).collect()
             }
         }
     }

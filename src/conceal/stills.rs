@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use crate::network::Frame;
 use crate::pictures;
 
@@ -29,7 +31,7 @@ impl Stills {
 
     /// The secrets stretched to a cover's size.
     pub fn frames(&self, width: usize, height: usize) -> Result<Vec<Frame>, gst::ErrorMessage> {
-        let frames = self.0.iter().map(|picture| Ok(picture.stretched(width, height)?));
+        let frames = self.0.par_iter().map(|picture| Ok(picture.stretched(width, height)?));
         frames.collect()
     }
 }
