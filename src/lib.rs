@@ -13,6 +13,7 @@ mod settings;
 mod stats;
 pub mod training;
 mod video;
+mod whole_file;
 
 pub use plugin::plugin_register_static;
 

@@ -224,7 +224,7 @@ mod tests {
         let blue = f64::from(frame.pixels()[(5 + 4) * 3 + 2]) / 255.0;
         assert!((tensor.double_value(&[0, 2, 1, 4]) - blue).abs() < 1e-6);
         let made = Frame::from_tensor(&tensor).unwrap();
-        assert_eq!(made, [frame.clone()]);
+        assert_eq!(made, std::slice::from_ref(&frame));
         let picture = RgbImage::try_from(made[0].clone()).unwrap();
         assert_eq!(picture.as_raw(), frame.pixels());
     }

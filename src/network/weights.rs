@@ -3,16 +3,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{SafeTensors, TensorView};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::noise_shaping::NoiseShaper;
-use super::{Error, Grid, Precision};
+use super::{Error, Grid, Precision, tensor_file};
 
 /// The version of the format written and read here.
 const FORMAT: &str = "1";
@@ -275,17 +273,7 @@ impl WeightsFile {
     }
 
     fn tensor(&self, name: &str, view: &TensorView) -> Result<Tensor, Error> {
-        let kind = match view.dtype() {
-            Dtype::F16 => Kind::Half,
-            Dtype::F32 => Kind::Float,
-            other => {
-                return Err(
-                    self.reject(format!("tensor '{name}' is {other:?}, expected F16 or F32"))
-                );
-            }
-        };
-        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)?.to_kind(Kind::Float);
+        let tensor = tensor_file::tensor(name, view).map_err(|reason| self.reject(reason))?;
         if bool::try_from(tensor.isfinite().all())? {
             Ok(tensor)
         } else {
@@ -314,44 +302,18 @@ pub fn save(
     variables: &HashMap<String, Tensor>,
 ) -> Result<PathBuf, Error> {
     let path = folder.join(header.module.file_name());
-    let tensors = variables
-        .iter()
-        .map(|(name, variable)| {
-            let half = variable.detach().to_device(Device::Cpu).to_kind(Kind::Half).contiguous();
-            if !bool::try_from(half.isfinite().all())? {
-                let reason = format!("tensor '{name}' has values that are not finite in fp16");
-                return Err(Error::WeightsContent { path: path.clone(), reason });
-            }
-            let mut bytes = vec![0; half.numel() * 2];
-            half.copy_data_u8(&mut bytes, half.numel());
-            let shape: Vec<usize> = half.size().iter().map(|&size| size as usize).collect();
-            Ok((name, shape, bytes))
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
-    let reject = |error: safetensors::SafeTensorError| Error::WeightsContent {
-        path: path.clone(),
-        reason: error.to_string(),
+    let half = |(name, variable): (&String, &Tensor)| {
+        let half = variable.to_kind(Kind::Half);
+        if !bool::try_from(half.isfinite().all())? {
+            let reason = format!("tensor '{name}' has values that are not finite in fp16");
+            return Err(Error::WeightsContent { path: path.clone(), reason });
+        }
+        Ok((name.clone(), half))
     };
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F16, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(reject)?;
-    let bytes = safetensors::serialize(views, Some(header.to_metadata())).map_err(reject)?;
-    write_whole(&path, &bytes).map_err(|source| Error::WeightsIo { path: path.clone(), source })?;
+    let halves = variables.iter().map(half).collect::<Result<_, Error>>()?;
+    tensor_file::write(&path, &halves, header.to_metadata())
+        .map_err(|source| Error::WeightsIo { path: path.clone(), source })?;
     Ok(path)
-}
-
-/// A file of this content or none: written beside its place, then moved there.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    // Readable as any new file is, not by its owner alone.
-    let permissions = std::fs::Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }
 
 #[cfg(test)]

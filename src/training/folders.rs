@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::Error;
 use crate::network::Grid;
-use crate::network::weights::{Module, write_whole};
+use crate::network::weights::Module;
+use crate::whole_file;
 
 /// Makes the folder `out` if need be and reserves it for one run, until what this returns is dropped:
 /// two would overwrite each other's weights.
@@ -73,7 +74,7 @@ pub fn bring(from: &Path, to: &Path, modules: &[Module]) -> Result<(), Error> {
             |source| Error::Io { path, source }
         };
         let bytes = fs::read(&source).map_err(failed(&source))?;
-        write_whole(&target, &bytes).map_err(failed(&target))?;
+        whole_file::write(&target, &bytes).map_err(failed(&target))?;
     }
     Ok(())
 }

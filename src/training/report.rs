@@ -15,7 +15,7 @@ use super::published::{
     CLASSICAL_SECRETS, Figure, PAPER, Published, classical, classical_secret, published,
 };
 use super::sheet::GAIN;
-use crate::network::weights::write_whole;
+use crate::whole_file;
 
 const AXES: Axes = Axes { x: "secrets in a cover", y: "PSNR in dB", from_zero: false };
 const STEGO_COLOUR: RGBColor = RGBColor(31, 90, 180);
@@ -71,7 +71,7 @@ impl ReportFiles {
             Some(error) => format!("{command}\n\nwhich is incomplete, as it failed: {error}."),
             None => command.into(),
         };
-        write_whole(&self.file, self.markdown(&made, measured, &sets).as_bytes())
+        whole_file::write(&self.file, self.markdown(&made, measured, &sets).as_bytes())
             .map_err(|source| Error::Io { path: self.file.clone(), source })
     }
 

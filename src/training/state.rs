@@ -7,9 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::SafeTensors;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::Error;
 use super::clipping::Clip;
@@ -17,7 +17,8 @@ use super::divergence::Watch;
 use super::optimizer::Method;
 use super::run::{Config, Stage};
 use super::schedule::Budget;
-use crate::network::weights::{SENSITIVITY, write_whole};
+use crate::network::tensor_file::{self, tensor};
+use crate::network::weights::SENSITIVITY;
 
 /// The version of the format written and read here.
 const FORMAT: &str = "1";
@@ -238,7 +239,9 @@ impl State {
     /// [`Error::Io`], a full disk for example.
     pub fn save(&self) -> Result<(), Error> {
         let failed = |source| Error::Io { path: self.path.clone(), source };
-        write(&self.path, &self.description, &self.tensors).map_err(failed)
+        let run = serde_json::to_string(&self.description).map_err(|error| failed(error.into()))?;
+        let metadata = HashMap::from([("format".into(), FORMAT.into()), ("run".into(), run)]);
+        tensor_file::write(&self.path, &self.tensors, metadata).map_err(failed)
     }
 
     /// Removes the state of a run that is finished.
@@ -278,45 +281,6 @@ fn parse(bytes: &[u8]) -> Result<(Description, HashMap<String, Tensor>), String>
     }
     let tensors = file.iter().map(|(name, view)| Ok((name.into(), tensor(name, &view)?)));
     Ok((description, tensors.collect::<Result<_, String>>()?))
-}
-
-fn tensor(name: &str, view: &TensorView) -> Result<Tensor, String> {
-    if view.dtype() != Dtype::F32 {
-        return Err(format!("tensor '{name}' is {:?}, expected F32", view.dtype()));
-    }
-    let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-    Tensor::f_from_data_size(view.data(), &shape, Kind::Float).map_err(|error| error.to_string())
-}
-
-/// The run's file, whole or not at all.
-fn write(
-    path: &Path,
-    description: &Description,
-    tensors: &HashMap<String, Tensor>,
-) -> io::Result<()> {
-    let bytes: Vec<_> =
-        tensors.iter().map(|(name, tensor)| (name, shape(tensor), bytes(tensor))).collect();
-    let views = bytes
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)));
-    let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
-    let run = serde_json::to_string(description)?;
-    let metadata = HashMap::from([("format".into(), FORMAT.into()), ("run".into(), run)]);
-    let file = views
-        .and_then(|views| safetensors::serialize(views, Some(metadata)))
-        .map_err(io::Error::other)?;
-    write_whole(path, &file)
-}
-
-fn shape(tensor: &Tensor) -> Vec<usize> {
-    tensor.size().iter().map(|&size| size as usize).collect()
-}
-
-fn bytes(tensor: &Tensor) -> Vec<u8> {
-    let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
-    let mut bytes = vec![0; tensor.numel() * 4];
-    tensor.copy_data_u8(&mut bytes, tensor.numel());
-    bytes
 }
 
 #[cfg(test)]
