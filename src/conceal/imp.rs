@@ -224,6 +224,10 @@ impl AggregatorImpl for InvMihConceal {
         self.next_deadline()
     }
 
+    fn peek_next_sample(&self, pad: &gst_base::AggregatorPad) -> Option<gst::Sample> {
+        self.next_sample(pad)
+    }
+
     fn create_new_pad(
         &self,
         template: &gst::PadTemplate,

@@ -20,6 +20,9 @@
 //! With `refine`, each stego is fitted to its very cover and secrets in so many gradient steps, for
 //! pictures that may take their time. A stop or a flush ends it.
 //!
+//! With `emit-signals`, `samples-selected` comes before each stego; its handler finds the cover and the
+//! secrets with `gst_aggregator_peek_next_sample()`.
+//!
 //! With `post-messages`, each stego has an element message `invmihconceal` of its own: timestamp,
 //! stream-time, running-time and duration (guint64, nanoseconds) where known, cover-psnr (gdouble, dB)
 //! and inference-time (guint64, nanoseconds).
@@ -55,6 +58,7 @@ mod held_events;
 mod imp;
 mod output;
 mod pad;
+mod selection;
 mod settings;
 mod stego;
 mod stills;

@@ -120,6 +120,14 @@ impl SecretPad {
         Ok(pad.is_eos() || late && state.begun)
     }
 
+    /// The current frame as it is shown to applications.
+    pub fn sample(&self) -> Option<gst::Sample> {
+        let state = self.state.lock().unwrap();
+        let (buffer, info) = state.current.as_ref()?;
+        let (caps, segment) = (info.to_caps().ok()?, self.obj().segment());
+        Some(gst::Sample::builder().buffer(buffer).caps(&caps).segment(&segment).build())
+    }
+
     /// Whether the current frame was never asked for.
     pub fn is_fresh(&self) -> bool {
         self.state.lock().unwrap().fresh

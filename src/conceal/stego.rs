@@ -193,7 +193,9 @@ impl InvMihConceal {
                 return Ok(None);
             }
         }
-        state.covers.next(&self.cover_pad)
+        drop(state);
+        self.tell_selection();
+        self.state.lock().unwrap().covers.next(&self.cover_pad)
     }
 
     /// The running time of the next cover less that of a pass, if all secrets have a frame that could
