@@ -10,6 +10,9 @@ use tch::{Cuda, Device, Kind, Tensor};
 
 use super::Error;
 
+/// So many squares of bytes' differences add up in 32 bits, which processors add four times as fast as 64.
+const SUMMED: usize = 1 << 16;
+
 /// A picture of `width`×`height`: interleaved R, G, B of 8 bits, rows without padding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -102,10 +105,10 @@ impl Frame {
 
     /// PSNR in dB to a frame of the same size, over R, G and B; infinite if they are equal.
     pub fn psnr(&self, other: &Self) -> f64 {
-        let squared = |(a, b): (&u8, &u8)| u64::from(a.abs_diff(*b)).pow(2);
         let (own, other) = (self.pixels(), other.pixels());
-        let sum = own.iter().zip(other).map(squared).sum::<u64>() as f64;
-        decibels(sum / own.len() as f64 / (255.0 * 255.0))
+        let parts = own.chunks(SUMMED).zip(other.chunks(SUMMED));
+        let sum = parts.map(|(a, b)| u64::from(squared_difference(a, b))).sum::<u64>();
+        decibels(sum as f64 / own.len() as f64 / (255.0 * 255.0))
     }
 
     /// The same picture at another size, stretched with the Lanczos filter.
@@ -196,6 +199,10 @@ impl TryFrom<Frame> for RgbImage {
     }
 }
 
+fn squared_difference(a: &[u8], b: &[u8]) -> u32 {
+    a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum()
+}
+
 /// PSNR in dB of a mean squared error of pictures in [0, 1]; infinite for 0.
 pub fn decibels(error: f64) -> f64 {
     -10.0 * error.log10()
@@ -213,6 +220,12 @@ mod tests {
         assert_eq!(psnr([0, 0, 0], [255, 255, 255]), 0.0);
         // (12² + 0² + 0²) / 3 = 48.
         assert!((psnr([12, 3, 9], [0, 3, 9]) - 31.3184).abs() < 1e-3);
+    }
+
+    #[test]
+    fn the_largest_differences_add_up() {
+        let frame = |level| Frame::new(SUMMED, 1, vec![level; SUMMED * 3]).unwrap();
+        assert_eq!(frame(0).psnr(&frame(255)), 0.0);
     }
 
     #[test]
