@@ -231,7 +231,9 @@ impl AsRef<[u8]> for Memory {
 /// A buffer for a picture, which it may share if it lies there as the caps want it: then whoever writes to
 /// it gets a copy. Alpha, where the format has it, is opaque.
 pub fn buffer(picture: &Frame, info: &VideoInfo) -> Result<gst::Buffer, gst::ErrorMessage> {
-    if info.format() == VideoFormat::Rgb && info.stride()[0] as usize == picture.width() * 3 {
+    let sizes = [info.width(), info.height(), info.stride()[0] as u32].map(|size| size as usize);
+    let own = [picture.width(), picture.height(), picture.width() * 3];
+    if info.format() == VideoFormat::Rgb && sizes == own {
         return Ok(gst::Buffer::from_slice(Memory(picture.clone())));
     }
     let mut buffer = gst::Buffer::from_mut_slice(vec![u8::MAX; info.size()]);
@@ -298,6 +300,15 @@ mod tests {
             assert_eq!(read(&buffer, &info).unwrap(), picture);
             let bytes = buffer.map_readable().unwrap();
             assert_eq!(bytes.as_ptr() == picture.pixels().as_ptr(), shared);
+        }
+    }
+
+    #[test]
+    fn a_picture_of_another_size_is_refused() {
+        gst::init().unwrap();
+        let picture = Frame::new(4, 2, vec![0; 24]).unwrap();
+        for (width, height) in [(4, 3), (3, 2)] {
+            assert!(buffer(&picture, &info(width, height)).is_err());
         }
     }
 

@@ -97,16 +97,6 @@ impl Covers {
         }
     }
 
-    /// The next cover as it is shown to applications; none if it is not there yet or is a gap.
-    pub fn next_sample(&self, pad: &gst_base::AggregatorPad) -> Option<gst::Sample> {
-        let (buffer, caps, segment) = match self.queue.front() {
-            Some(cover) => (cover.buffer.clone(), &cover.caps, cover.segment.clone()),
-            None => (pad.peek_buffer()?, &self.format.as_ref()?.0, pad.segment()),
-        };
-        let sample = gst::Sample::builder().buffer(&buffer).caps(caps).segment(&segment);
-        (!is_gap(&buffer)).then(|| sample.build())
-    }
-
     /// Lets a cover wait again, before all others, unless it was flushed.
     pub fn put_back(&mut self, cover: Cover) {
         if self.is_current(&cover) {

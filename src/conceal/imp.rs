@@ -225,7 +225,7 @@ impl AggregatorImpl for InvMihConceal {
     }
 
     fn peek_next_sample(&self, pad: &gst_base::AggregatorPad) -> Option<gst::Sample> {
-        self.next_sample(pad)
+        self.selected_sample(pad)
     }
 
     fn create_new_pad(

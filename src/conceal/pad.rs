@@ -20,12 +20,20 @@ use crate::video;
 /// lengths, which libgstvideo does not allow.
 const FIELD_LINES: u32 = 5;
 
+/// A frame and how it is to be read and shown.
+struct Picture {
+    buffer: gst::Buffer,
+    caps: gst::Caps,
+    info: VideoInfo,
+    segment: gst::Segment,
+}
+
 #[derive(Default)]
 struct State {
     /// Of the frames to come.
-    info: Option<VideoInfo>,
+    format: Option<(gst::Caps, VideoInfo)>,
     /// From before a flush, if none has come since: then it serves if none comes at all.
-    current: Option<(gst::Buffer, VideoInfo)>,
+    current: Option<Picture>,
     /// Whether a frame came since the start or the last flush.
     begun: bool,
     /// Whether nobody has asked for the current frame yet.
@@ -72,7 +80,8 @@ impl SecretPad {
     /// Takes the caps of the frames to come; refused ones leave these without.
     pub fn set_caps(&self, caps: &gst::CapsRef) -> Result<(), glib::BoolError> {
         let info = VideoInfo::from_caps(caps);
-        self.state.lock().unwrap().info = info.as_ref().ok().cloned();
+        let format = info.as_ref().ok().map(|info| (caps.to_owned(), info.clone()));
+        self.state.lock().unwrap().format = format;
         info.map(drop)
     }
 
@@ -102,10 +111,11 @@ impl SecretPad {
                 return Ok(true);
             }
             if !gap {
-                let info = state.info.clone().ok_or_else(|| {
+                let (caps, info) = state.format.clone().ok_or_else(|| {
                     gst::error_msg!(gst::StreamError::Format, ("{} has no caps", pad.name()))
                 })?;
-                state.current = Some((buffer, info));
+                let segment = pad.segment();
+                state.current = Some(Picture { buffer, caps, info, segment });
                 state.fresh = true;
                 state.begun = true;
             }
@@ -123,9 +133,8 @@ impl SecretPad {
     /// The current frame as it is shown to applications.
     pub fn sample(&self) -> Option<gst::Sample> {
         let state = self.state.lock().unwrap();
-        let (buffer, info) = state.current.as_ref()?;
-        let (caps, segment) = (info.to_caps().ok()?, self.obj().segment());
-        Some(gst::Sample::builder().buffer(buffer).caps(&caps).segment(&segment).build())
+        let Picture { buffer, caps, segment, .. } = state.current.as_ref()?;
+        Some(gst::Sample::builder().buffer(buffer).caps(caps).segment(segment).build())
     }
 
     /// Whether the current frame was never asked for.
@@ -154,12 +163,14 @@ impl SecretPad {
     /// Makes the last of the frames that wait here the current one: a flush would lose them.
     pub fn keep_last(&self) {
         let mut state = self.state.lock().unwrap();
-        let Some(info) = state.info.clone() else {
+        let Some((caps, info)) = state.format.clone() else {
             return;
         };
+        let segment = self.obj().segment();
         while let Some(buffer) = self.obj().pop_buffer() {
             if !covers::is_gap(&buffer) {
-                state.current = Some((buffer, info.clone()));
+                let (caps, info, segment) = (caps.clone(), info.clone(), segment.clone());
+                state.current = Some(Picture { buffer, caps, info, segment });
                 state.fresh = true;
             }
         }
@@ -171,7 +182,7 @@ impl SecretPad {
         let failed = |why: &str| gst::error_msg!(gst::StreamError::Format, ("{name}: {why}"));
         let mut state = self.state.lock().unwrap();
         let state = &mut *state;
-        let Some((buffer, info)) = &state.current else {
+        let Some(Picture { buffer, info, .. }) = &state.current else {
             return Ok(None);
         };
         if info.is_interlaced() && (info.height() < FIELD_LINES || height < FIELD_LINES as usize) {

@@ -6,25 +6,33 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
 use super::SecretPad;
+use super::covers::Cover;
 use super::imp::InvMihConceal;
 
 impl InvMihConceal {
-    /// Tells of the next cover and of the secrets that it will hide, if the user wants it
-    /// (`emit-signals`).
-    pub(super) fn tell_selection(&self) {
-        let Some(cover) = self.next_sample(&self.cover_pad) else {
-            return;
+    /// Tells of a cover and of the secrets that it will hide, if the user wants it (`emit-signals`).
+    pub(super) fn tell_selection(&self, cover: &Cover) {
+        let Cover { buffer, caps, segment, .. } = cover;
+        let sample = gst::Sample::builder().buffer(buffer).caps(caps).segment(segment).build();
+        let segment = {
+            let mut state = self.state.lock().unwrap();
+            state.selected = Some(sample);
+            // The base class sends it with the next stego: those of a batch come before this one.
+            let next = state.batch.is_empty() && state.sent_segment.as_ref() != Some(segment);
+            segment.downcast_ref::<gst::ClockTime>().filter(|_| next)
         };
-        if let Some(buffer) = cover.buffer() {
-            self.obj().selected_samples(buffer.pts(), buffer.dts(), buffer.duration(), None);
+        if let Some(segment) = segment {
+            self.obj().update_segment(segment);
         }
+        self.obj().selected_samples(buffer.pts(), buffer.dts(), buffer.duration(), None);
+        self.state.lock().unwrap().selected = None;
     }
 
-    /// What a pad gives to the next stego.
-    pub(super) fn next_sample(&self, pad: &gst_base::AggregatorPad) -> Option<gst::Sample> {
+    /// What a pad gives to the stego that applications are told of.
+    pub(super) fn selected_sample(&self, pad: &gst_base::AggregatorPad) -> Option<gst::Sample> {
         match pad.downcast_ref::<SecretPad>() {
             Some(secret) => secret.imp().sample(),
-            None => self.state.lock().unwrap().covers.next_sample(pad),
+            None => self.state.lock().unwrap().selected.clone(),
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct State {
     /// Gradient steps after the network.
     pub refine: u32,
     pub batch: Vec<Paired>,
+    /// The next cover, while applications are told of it.
+    pub selected: Option<gst::Sample>,
     pub pass: PassTime,
     /// What the source pad has sent.
     pub sent_caps: Option<gst::Caps>,
@@ -133,6 +135,7 @@ impl InvMihConceal {
             if is_gap(&cover.buffer) {
                 return Ok(Step::Gap(Box::new(cover)));
             }
+            self.tell_selection(&cover);
             let Some(paired) = self.pair(cover)? else {
                 return Ok(Step::Wait);
             };
@@ -193,9 +196,7 @@ impl InvMihConceal {
                 return Ok(None);
             }
         }
-        drop(state);
-        self.tell_selection();
-        self.state.lock().unwrap().covers.next(&self.cover_pad)
+        state.covers.next(&self.cover_pad)
     }
 
     /// The running time of the next cover less that of a pass, if all secrets have a frame that could
@@ -298,8 +299,9 @@ impl InvMihConceal {
             Some(stills) => stills.frames(width, height),
             None => {
                 // Side by side: sixteen large ones take longer than a GPU conceals them.
-                let frames = self.secret_pads().into_par_iter();
-                frames.filter_map(|pad| pad.imp().frame(width, height).transpose()).collect()
+                let pads = self.secret_pads().into_par_iter();
+                let frames: Vec<_> = pads.map(|pad| pad.imp().frame(width, height)).collect();
+                frames.into_iter().filter_map(Result::transpose).collect()
             }
         }
     }

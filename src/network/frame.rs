@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::slice;
+use std::sync::Arc;
 
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
@@ -23,7 +24,7 @@ pub struct Frame {
 
 /// Bytes, those that the network made where it put them: frames are large.
 enum Pixels {
-    Own(Vec<u8>),
+    Own(Arc<Vec<u8>>),
     /// Contiguous, on the CPU.
     Made(Tensor),
 }
@@ -45,12 +46,13 @@ impl Pixels {
 
     fn into_bytes(self) -> Vec<u8> {
         match self {
-            Self::Own(bytes) => bytes,
+            Self::Own(bytes) => Arc::unwrap_or_clone(bytes),
             Self::Made(_) => self.bytes().to_vec(),
         }
     }
 }
 
+/// Shares the bytes.
 impl Clone for Pixels {
     fn clone(&self) -> Self {
         match self {
@@ -85,7 +87,7 @@ impl Frame {
         if bytes == 0 || needed != Some(bytes) {
             return Err(Error::FrameBytes { width, height, bytes });
         }
-        Ok(Self { width, height, pixels: Pixels::Own(pixels) })
+        Ok(Self { width, height, pixels: Pixels::Own(Arc::new(pixels)) })
     }
 
     /// Width in pixels.
@@ -148,16 +150,18 @@ impl Frame {
         levels.permute([0, 3, 1, 2])
     }
 
-    /// N×3×H×W in [0, 1] to N×H×W×3 of bytes, clamped and rounded. A GPU sends them when it comes to
+    /// N×3×H×W in [0, 1] to N of H×W×3 bytes, clamped and rounded. A GPU sends them when it comes to
     /// them: they are there once it has been waited for.
-    pub(crate) fn bytes(pictures: &Tensor) -> Tensor {
+    pub(crate) fn bytes(pictures: &Tensor) -> Vec<Tensor> {
         // In place: frames are large.
         let mut levels = pictures * 255.0;
         let levels = levels.round_().clamp_(0.0, 255.0).to_kind(Kind::Uint8);
         let levels = levels.permute([0, 2, 3, 1]).contiguous();
-        // To pinned memory, where there is enough.
-        let here = levels.f_to_device_(Device::Cpu, Kind::Uint8, true, false);
-        here.unwrap_or_else(|_| levels.to_device(Device::Cpu))
+        // To pinned memory, where there is enough, and each to its own: one may be kept for longer.
+        let here = |picture: &Tensor| picture.f_to_device_(Device::Cpu, Kind::Uint8, true, false);
+        let sent =
+            |picture: Tensor| here(&picture).unwrap_or_else(|_| picture.to_device(Device::Cpu));
+        levels.unbind(0).into_iter().map(sent).collect()
     }
 
     /// The frames of some [`bytes`](Self::bytes) from a device, which is waited for. They stay where they are.
@@ -170,12 +174,12 @@ impl Frame {
             let pixels = Pixels::Made(picture.contiguous());
             Ok(Self { width: width as usize, height: height as usize, pixels })
         };
-        bytes.into_iter().flat_map(|some| some.unbind(0)).map(frame).collect()
+        bytes.into_iter().map(frame).collect()
     }
 
     /// N×3×H×W in [0, 1] to N frames.
     pub(crate) fn from_tensor(pictures: &Tensor) -> Result<Vec<Self>, Error> {
-        Self::from_bytes(vec![Self::bytes(pictures)], pictures.device())
+        Self::from_bytes(Self::bytes(pictures), pictures.device())
     }
 }
 

@@ -23,7 +23,7 @@ pub mod quantisation;
 mod refinement;
 pub mod rescaling;
 pub mod scrambling;
-pub mod tensor_file;
+pub(crate) mod tensor_file;
 pub mod weights;
 
 pub use error::Error;

@@ -303,7 +303,7 @@ impl Model {
         let area = self.area(stego.width(), stego.height())?;
         guarded(|| {
             let tiles = cut(&self.reveal_mosaic(stego, area, scrambler), self.grid);
-            let bytes = tiles.split(self.together(area) as i64, 0).into_iter().map(|some| {
+            let bytes = tiles.split(self.together(area) as i64, 0).into_iter().flat_map(|some| {
                 let secrets = self.rescaling.upscale(&some, self.precision);
                 Frame::bytes(&area.extended(&secrets, stego))
             });

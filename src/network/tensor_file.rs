@@ -34,7 +34,7 @@ pub fn write(
     tensors: &HashMap<String, Tensor>,
     metadata: HashMap<String, String>,
 ) -> io::Result<()> {
-    let bytes = tensors.iter().map(|(name, tensor)| Ok((name, Bytes::of(tensor)?)));
+    let bytes = tensors.iter().map(|(name, tensor)| Ok((name, Bytes::of(name, tensor)?)));
     let bytes: Vec<_> = bytes.collect::<io::Result<_>>()?;
     let views = bytes.iter().map(|(name, bytes)| Ok((name, bytes.view()?)));
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
@@ -50,11 +50,14 @@ struct Bytes {
 }
 
 impl Bytes {
-    fn of(tensor: &Tensor) -> io::Result<Self> {
+    fn of(name: &str, tensor: &Tensor) -> io::Result<Self> {
         let kind = match tensor.kind() {
             Kind::Half => Dtype::F16,
             Kind::Float => Dtype::F32,
-            other => return Err(io::Error::other(format!("a tensor is {other:?}"))),
+            other => {
+                let reason = format!("tensor '{name}' is {other:?}, not Half or Float");
+                return Err(io::Error::other(reason));
+            }
         };
         let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
         let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
@@ -96,7 +99,7 @@ mod tests {
         let path = folder.path().join("file");
         let bytes = HashMap::from([("a".to_string(), Tensor::from_slice(&[1u8]))]);
         let error = write(&path, &bytes, HashMap::new()).unwrap_err().to_string();
-        assert!(error.contains("Uint8") && !path.exists(), "{error}");
+        assert!(error.contains("'a' is Uint8") && !path.exists(), "{error}");
         let view = TensorView::new(Dtype::U8, vec![1], &[1]).unwrap();
         assert!(tensor("a", &view).unwrap_err().contains("'a' is U8"));
     }

@@ -54,7 +54,7 @@ struct Time {
     secrets: usize,
     size: (usize, usize),
     seconds: f64,
-    /// Of the process, in MiB, from the next `… peak memory 123 MiB`.
+    /// Of the process, or of a GPU by all that use it, in MiB, from the next `… peak memory 123 MiB`.
     memory: Option<f64>,
 }
 

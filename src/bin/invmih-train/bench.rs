@@ -71,11 +71,12 @@ pub fn bench(args: BenchArgs) -> Result<(), Error> {
     let flops = model.flops(width, height)?;
     print_times("conceal", &args, device, &conceal, flops.0);
     print_times("reveal", &args, device, &reveal, flops.1);
-    // Before the matrices are in it.
-    let memory = peak_memory(device).map(|memory| format!(" peak memory {memory:.0} MiB"));
-    let peak = peak_rate(device)?.map(|rate| format!(" matrices {:.0} GFLOP/s", rate / 1e9));
-    let (peak, memory) = (peak.unwrap_or_default(), memory.unwrap_or_default());
-    say!("precision {precision:?}{peak}{memory}");
+    if let Some(memory) = peak_memory(device) {
+        say!("precision {precision:?} peak memory {memory:.0} MiB");
+    }
+    if let Some(rate) = peak_rate(device)? {
+        say!("matrices {:.0} GFLOP/s", rate / 1e9);
+    }
     Ok(())
 }
 
