@@ -7,6 +7,8 @@ use gst::prelude::*;
 use gst_base::prelude::*;
 use gst_video::VideoInfo;
 
+use super::picture::{Format, Picture};
+
 /// While secret pads are missing for long, covers up to this size are taken in, so that the end of a
 /// still or of a short video is seen; then the cover's stream is blocked.
 const HELD_BYTES: usize = 64 << 20;
@@ -14,10 +16,7 @@ const HELD_BYTES: usize = 64 << 20;
 /// One frame of the cover's stream and what is needed to send it on.
 #[derive(Debug)]
 pub struct Cover {
-    pub buffer: gst::Buffer,
-    pub caps: gst::Caps,
-    pub info: VideoInfo,
-    pub segment: gst::Segment,
+    pub picture: Picture,
     pub time: gst::Signed<gst::ClockTime>,
     /// How many came before it since the start.
     pub number: u64,
@@ -29,8 +28,7 @@ pub struct Cover {
 #[derive(Debug, Default)]
 pub struct Covers {
     queue: VecDeque<Cover>,
-    /// Caps of the frames to come.
-    format: Option<(gst::Caps, VideoInfo)>,
+    format: Format,
     /// Whether a frame came since the start or the last flush.
     begun: bool,
     /// How many came from the pad since the start.
@@ -41,14 +39,12 @@ pub struct Covers {
 impl Covers {
     /// Takes the caps of the frames to come; refused ones leave these without.
     pub fn set_caps(&mut self, caps: &gst::CapsRef) -> Result<(), gst::glib::BoolError> {
-        let info = VideoInfo::from_caps(caps);
-        self.format = info.as_ref().ok().map(|info| (caps.to_owned(), info.clone()));
-        info.map(drop)
+        self.format.set(caps)
     }
 
     /// Of the frames to come.
     pub fn info(&self) -> Option<&VideoInfo> {
-        self.format.as_ref().map(|(_, info)| info)
+        self.format.info()
     }
 
     /// The number of the next to come from the pad.
@@ -106,7 +102,7 @@ impl Covers {
 
     /// Takes the pad's next cover to let it wait, as far as there is room; false if none was taken.
     pub fn hold(&mut self, pad: &gst_base::AggregatorPad) -> Result<bool, gst::ErrorMessage> {
-        let held: usize = self.queue.iter().map(|cover| cover.buffer.size()).sum();
+        let held: usize = self.queue.iter().map(|cover| cover.picture.buffer.size()).sum();
         if held >= HELD_BYTES {
             return Ok(false);
         }
@@ -124,14 +120,11 @@ impl Covers {
             return Ok(None);
         };
         pad.drop_buffer();
-        let (caps, info) = self
-            .format
-            .clone()
-            .ok_or_else(|| gst::error_msg!(gst::StreamError::Format, ("the cover has no caps")))?;
+        let picture = self.format.picture(pad, buffer)?;
         self.begun = true;
-        let (segment, number) = (pad.segment(), self.taken);
+        let number = self.taken;
         self.taken += 1;
-        Ok(Some(Cover { buffer, caps, info, segment, time, number, flushes: self.flushes }))
+        Ok(Some(Cover { picture, time, number, flushes: self.flushes }))
     }
 }
 
@@ -191,9 +184,4 @@ fn lasts(buffer: &gst::BufferRef, rate: f64) -> gst::ClockTime {
 /// Whether it is known yet, or again after a flush, when a pad's frames are shown.
 pub fn has_segment(pad: &gst_base::AggregatorPad) -> bool {
     pad.segment().format() != gst::Format::Undefined
-}
-
-/// Whether a buffer stands for a gap event.
-pub fn is_gap(buffer: &gst::BufferRef) -> bool {
-    buffer.size() == 0 && buffer.flags().contains(gst::BufferFlags::GAP)
 }

@@ -58,6 +58,7 @@ mod held_events;
 mod imp;
 mod output;
 mod pad;
+mod picture;
 mod selection;
 mod settings;
 mod stego;

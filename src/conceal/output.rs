@@ -9,6 +9,7 @@ use gst_base::subclass::prelude::*;
 
 use super::covers::Cover;
 use super::imp::{CAT, InvMihConceal};
+use super::picture::Picture;
 use super::stego::Paired;
 use crate::latency::{Pass, frame_duration};
 use crate::stats::nanoseconds;
@@ -20,13 +21,13 @@ impl InvMihConceal {
         if !self.settings.lock().unwrap().post_messages {
             return;
         }
-        let timestamp = stego.buffer.pts();
-        let segment = stego.segment.downcast_ref::<gst::ClockTime>();
+        let timestamp = stego.picture.buffer.pts();
+        let segment = stego.picture.segment.downcast_ref::<gst::ClockTime>();
         let structure = gst::Structure::builder("invmihconceal")
             .field_if_some("timestamp", timestamp)
             .field_if_some("stream-time", segment.and_then(|own| own.to_stream_time(timestamp)))
             .field_if_some("running-time", segment.and_then(|own| own.to_running_time(timestamp)))
-            .field_if_some("duration", stego.buffer.duration())
+            .field_if_some("duration", stego.picture.buffer.duration())
             .field("inference-time", nanoseconds(inference))
             .field("cover-psnr", psnr)
             .build();
@@ -62,13 +63,13 @@ impl InvMihConceal {
     /// Sends a stego on, unless a flush of the cover has overtaken it.
     pub(super) fn send(&self, stego: Cover) -> Result<gst::FlowSuccess, gst::FlowError> {
         if !self.state.lock().unwrap().covers.is_current(&stego) {
-            gst::debug!(CAT, imp = self, "a flush has overtaken {:?}", stego.buffer);
+            gst::debug!(CAT, imp = self, "a flush has overtaken {:?}", stego.picture.buffer);
             return Ok(gst::FlowSuccess::Ok);
         }
-        gst::log!(CAT, imp = self, "sending {:?}", stego.buffer);
+        gst::log!(CAT, imp = self, "sending {:?}", stego.picture.buffer);
         self.send_starts(stego.number);
         self.send_format(&stego);
-        self.finish_buffer(stego.buffer)
+        self.finish_buffer(stego.picture.buffer)
     }
 
     /// Conceals a batch and sends its stegos on.
@@ -103,12 +104,12 @@ impl InvMihConceal {
         let seqnum = self.cover_pad.sticky_event::<gst::event::Segment>(0);
         let seqnum = seqnum.map(|segment| segment.seqnum());
         if new_segment {
-            let segment = gst::event::Segment::builder(&gap.segment).seqnum_if_some(seqnum);
+            let segment = gst::event::Segment::builder(&gap.picture.segment).seqnum_if_some(seqnum);
             src_pad.push_event(segment.build());
         }
         self.send_events();
-        if let Some(start) = gap.buffer.pts() {
-            let event = gst::event::Gap::builder(start).duration(gap.buffer.duration());
+        if let Some(start) = gap.picture.buffer.pts() {
+            let event = gst::event::Gap::builder(start).duration(gap.picture.buffer.duration());
             src_pad.push_event(event.seqnum_if_some(seqnum).build());
         }
     }
@@ -116,19 +117,20 @@ impl InvMihConceal {
     /// Sends a cover's segment and caps if they are new; the base class keeps the segment until the
     /// next frame. Returns whether the segment is new.
     fn send_format(&self, cover: &Cover) -> bool {
-        let (segment, caps) = {
+        let Picture { caps, segment, .. } = &cover.picture;
+        let (new_segment, new_caps) = {
             let mut state = self.state.lock().unwrap();
-            let old_segment = state.sent_segment.replace(cover.segment.clone());
-            let old_caps = state.sent_caps.replace(cover.caps.clone());
-            (old_segment.as_ref() != Some(&cover.segment), old_caps.as_ref() != Some(&cover.caps))
+            let old_segment = state.sent_segment.replace(segment.clone());
+            let old_caps = state.sent_caps.replace(caps.clone());
+            (old_segment.as_ref() != Some(segment), old_caps.as_ref() != Some(caps))
         };
-        if segment && let Some(time) = cover.segment.downcast_ref::<gst::ClockTime>() {
+        if new_segment && let Some(time) = segment.downcast_ref::<gst::ClockTime>() {
             self.obj().update_segment(time);
         }
-        if caps {
-            gst::debug!(CAT, imp = self, "caps {}", cover.caps);
-            self.obj().set_src_caps(&cover.caps);
+        if new_caps {
+            gst::debug!(CAT, imp = self, "caps {caps}");
+            self.obj().set_src_caps(caps);
         }
-        segment
+        new_segment
     }
 }

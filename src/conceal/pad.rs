@@ -12,6 +12,7 @@ use gst_video::{VideoConverter, VideoFormat, VideoFrameRef, VideoInfo};
 
 use super::covers;
 use super::imp::CAT;
+use super::picture::{Format, Picture, is_gap};
 use crate::network::Frame;
 use crate::numbers::number_of;
 use crate::video;
@@ -20,18 +21,9 @@ use crate::video;
 /// lengths, which libgstvideo does not allow.
 const FIELD_LINES: u32 = 5;
 
-/// A frame and how it is to be read and shown.
-struct Picture {
-    buffer: gst::Buffer,
-    caps: gst::Caps,
-    info: VideoInfo,
-    segment: gst::Segment,
-}
-
 #[derive(Default)]
 struct State {
-    /// Of the frames to come.
-    format: Option<(gst::Caps, VideoInfo)>,
+    format: Format,
     /// From before a flush, if none has come since: then it serves if none comes at all.
     current: Option<Picture>,
     /// Whether a frame came since the start or the last flush.
@@ -79,10 +71,7 @@ impl SecretPad {
 
     /// Takes the caps of the frames to come; refused ones leave these without.
     pub fn set_caps(&self, caps: &gst::CapsRef) -> Result<(), glib::BoolError> {
-        let info = VideoInfo::from_caps(caps);
-        let format = info.as_ref().ok().map(|info| (caps.to_owned(), info.clone()));
-        self.state.lock().unwrap().format = format;
-        info.map(drop)
+        self.state.lock().unwrap().format.set(caps)
     }
 
     /// Forgets all frames.
@@ -104,18 +93,14 @@ impl SecretPad {
             let Some(shown) = covers::shown(pad.upcast_ref(), &buffer, !state.begun)? else {
                 return Ok(false);
             };
-            let gap = covers::is_gap(&buffer);
+            let gap = is_gap(&buffer);
             if state.begun
                 && (shown.from > time || gap && shown.until.is_none_or(|until| until > time))
             {
                 return Ok(true);
             }
             if !gap {
-                let (caps, info) = state.format.clone().ok_or_else(|| {
-                    gst::error_msg!(gst::StreamError::Format, ("{} has no caps", pad.name()))
-                })?;
-                let segment = pad.segment();
-                state.current = Some(Picture { buffer, caps, info, segment });
+                state.current = Some(state.format.picture(&*pad, buffer)?);
                 state.fresh = true;
                 state.begun = true;
             }
@@ -132,9 +117,7 @@ impl SecretPad {
 
     /// The current frame as it is shown to applications.
     pub fn sample(&self) -> Option<gst::Sample> {
-        let state = self.state.lock().unwrap();
-        let Picture { buffer, caps, segment, .. } = state.current.as_ref()?;
-        Some(gst::Sample::builder().buffer(buffer).caps(caps).segment(segment).build())
+        self.state.lock().unwrap().current.as_ref().map(Picture::sample)
     }
 
     /// Whether the current frame was never asked for.
@@ -163,14 +146,11 @@ impl SecretPad {
     /// Makes the last of the frames that wait here the current one: a flush would lose them.
     pub fn keep_last(&self) {
         let mut state = self.state.lock().unwrap();
-        let Some((caps, info)) = state.format.clone() else {
-            return;
-        };
-        let segment = self.obj().segment();
         while let Some(buffer) = self.obj().pop_buffer() {
-            if !covers::is_gap(&buffer) {
-                let (caps, info, segment) = (caps.clone(), info.clone(), segment.clone());
-                state.current = Some(Picture { buffer, caps, info, segment });
+            if !is_gap(&buffer)
+                && let Ok(picture) = state.format.picture(&*self.obj(), buffer)
+            {
+                state.current = Some(picture);
                 state.fresh = true;
             }
         }

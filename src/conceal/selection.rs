@@ -8,15 +8,15 @@ use gst_base::prelude::*;
 use super::SecretPad;
 use super::covers::Cover;
 use super::imp::InvMihConceal;
+use super::picture::Picture;
 
 impl InvMihConceal {
     /// Tells of a cover and of the secrets that it will hide, if the user wants it (`emit-signals`).
     pub(super) fn tell_selection(&self, cover: &Cover) {
-        let Cover { buffer, caps, segment, .. } = cover;
-        let sample = gst::Sample::builder().buffer(buffer).caps(caps).segment(segment).build();
+        let Picture { buffer, segment, .. } = &cover.picture;
         let segment = {
             let mut state = self.state.lock().unwrap();
-            state.selected = Some(sample);
+            state.selected = Some(cover.picture.sample());
             // The base class sends it with the next stego: those of a batch come before this one.
             let next = state.batch.is_empty() && state.sent_segment.as_ref() != Some(segment);
             segment.downcast_ref::<gst::ClockTime>().filter(|_| next)

@@ -9,7 +9,7 @@ use gst_base::prelude::*;
 use gst_video::VideoInfo;
 use rayon::prelude::*;
 
-use super::covers::{Cover, Covers, is_gap};
+use super::covers::{Cover, Covers};
 use super::held_events::HeldEvents;
 use super::imp::{CAT, InvMihConceal};
 use super::stills::Stills;
@@ -90,8 +90,8 @@ impl State {
     /// Whether a cover may go through the network together with those of the batch.
     fn fits_batch(&self, cover: &Cover) -> bool {
         let size = |info: &VideoInfo| (info.width(), info.height());
-        let same = |paired: &Paired| size(&paired.cover.info) == size(&cover.info);
-        !is_gap(&cover.buffer) && self.batch.iter().all(same)
+        let same = |paired: &Paired| size(&paired.cover.picture.info) == size(&cover.picture.info);
+        !cover.picture.is_gap() && self.batch.iter().all(same)
     }
 
     /// Forgets the covers.
@@ -132,7 +132,7 @@ impl InvMihConceal {
                 self.state.lock().unwrap().covers.put_back(cover);
                 return Ok(Step::Conceal(self.take_batch()));
             }
-            if is_gap(&cover.buffer) {
+            if cover.picture.is_gap() {
                 return Ok(Step::Gap(Box::new(cover)));
             }
             self.tell_selection(&cover);
@@ -227,7 +227,7 @@ impl InvMihConceal {
             let (kept, forgotten) = (state.mosaic.take(), state.forgotten);
             (model, scrambler, stills, state.secrets, state.refine, kept, forgotten)
         };
-        let frame = video::read(&cover.buffer, &cover.info)?;
+        let frame = video::read(&cover.picture.buffer, &cover.picture.info)?;
         let size = (frame.width(), frame.height());
         let fits = |mosaic: &Mosaic| (mosaic.width(), mosaic.height()) == size;
         let mut took = Duration::ZERO;
@@ -271,7 +271,7 @@ impl InvMihConceal {
         self.measured(pass, took + batch.iter().map(|paired| paired.took).sum::<Duration>());
         let finished = batch.into_iter().zip(stegos).map(|(paired, stego)| {
             let Paired { mut cover, frame, took, .. } = paired;
-            video::write(&stego, cover.buffer.make_mut(), &cover.info)?;
+            video::write(&stego, cover.picture.buffer.make_mut(), &cover.picture.info)?;
             self.count(&cover, share + took, frame.psnr(&stego));
             Ok(cover)
         });

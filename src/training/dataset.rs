@@ -18,6 +18,11 @@ use crate::pictures;
 /// detail as small pictures are.
 const SCALES: RangeInclusive<f64> = 0.3..=0.6;
 
+/// How much of a patch's finest detail is added to it at most, of the grey that its channels share and of
+/// their colours: pictures that were made small have more of it than photographs, of colours above all.
+const GREY_DETAIL: f64 = 0.4;
+const COLOUR_DETAIL: f64 = 1.2;
+
 /// One photograph in so many is held out for validation,
 const HELD_OUT_OF: usize = 20;
 /// no fewer than a cover and four secrets take, and no more than with sixteen.
@@ -135,12 +140,26 @@ impl Photographs {
         let crop = picture.narrow(1, top, side).narrow(2, left, side);
         let filter = lanczos(side, size).to_device(crop.device());
         let patch = crop.to_kind(Kind::Float) / 255.0;
-        let mut patch = filter.matmul(&patch).matmul(&filter.tr()).clamp(0.0, 1.0);
+        let patch = filter.matmul(&patch).matmul(&filter.tr());
+        let grey = rng.random_range(0.0..GREY_DETAIL);
+        let colour = rng.random_range(0.0..COLOUR_DETAIL);
+        let mut patch = sharpened(&patch, grey, colour).clamp(0.0, 1.0);
         if rng.random() {
             patch = patch.flip([2]);
         }
         patch.rot90(rng.random_range(0..4), [1, 2])
     }
+}
+
+/// A 3×H×W with so much of what a blur over 3×3 takes from it added, of grey and of colours.
+fn sharpened(patch: &Tensor, grey: f64, colour: f64) -> Tensor {
+    let blur = Tensor::from_slice(&[0.25f32, 0.5, 0.25]).to_device(patch.device());
+    let blur = (blur.view([3, 1]) * &blur).view([1, 1, 3, 3]);
+    let padded = patch.unsqueeze(1).replication_pad2d([1, 1, 1, 1]);
+    let blurred = padded.conv2d(&blur, None::<Tensor>, [1, 1], [0, 0], [1, 1], 1).squeeze_dim(1);
+    let detail = patch - blurred;
+    let shared = detail.mean_dim(0, true, Kind::Float);
+    patch + detail * colour + shared * (grey - colour)
 }
 
 /// The Lanczos filter of three lobes that makes `from` pixels into as many or fewer, to×from. It keeps
@@ -237,6 +256,25 @@ mod tests {
         assert!(error < 0.1, "{error}");
         let flat = filter.matmul(&Tensor::ones([90, 1], (Kind::Float, Device::Cpu)));
         assert!((flat - 1.0).abs().max().double_value(&[]) < 1e-5);
+    }
+
+    /// An edge between black and a colour gets steeper by what was asked for; flat pictures stay.
+    #[test]
+    fn sharpening_raises_grey_and_colours_apart() {
+        let edge = |colours: [f32; 3]| {
+            let levels = Tensor::from_slice(&colours).view([3, 1, 1]);
+            let side = Tensor::from_slice(&[0f32, 0.0, 1.0, 1.0]).view([1, 1, 4]);
+            levels * side.expand([1, 4, 4], false)
+        };
+        let value = |picture: &Tensor, channel: i64| picture.double_value(&[channel, 1, 2]);
+        // The blur takes a quarter of the step from the side that it is on.
+        let grey = sharpened(&edge([0.4; 3]), 0.5, 9.0);
+        assert!((value(&grey, 0) - (0.4 + 0.5 * 0.1)).abs() < 1e-6);
+        let colour = sharpened(&edge([0.4, 0.0, -0.4]), 9.0, 0.5);
+        assert!((value(&colour, 0) - (0.4 + 0.5 * 0.1)).abs() < 1e-6);
+        assert!((value(&colour, 2) + (0.4 + 0.5 * 0.1)).abs() < 1e-6);
+        let flat = Tensor::full([3, 4, 4], 0.3, (Kind::Float, Device::Cpu));
+        assert!((sharpened(&flat, 0.4, 1.2) - flat).abs().max().double_value(&[]) < 1e-6);
     }
 
     #[test]

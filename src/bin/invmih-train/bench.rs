@@ -60,7 +60,7 @@ impl From<PrecisionName> for Precision {
     }
 }
 
-/// Prints a line each for conceal and reveal, and one of what they hold and, of a GPU, what it can do.
+/// Prints a line each for conceal and reveal, then what they hold and what a GPU can do.
 pub fn bench(args: BenchArgs) -> Result<(), Error> {
     set_threads(args.threads);
     let (grid, device) = (Grid::for_secrets(args.secrets)?, device::parse(&args.device)?);
