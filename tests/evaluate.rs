@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use gstinvmih::training::damage::Damage;
 use program::{pictures, refused, worked};
 
 /// Six pictures of 40×32 in `parent`/`name`.
@@ -33,6 +34,25 @@ fn evaluate_measures_the_pngs_that_it_leaves() {
         gstinvmih::training::metrics::psnr(&open(&Path::new(&images).join("0.png")), &stego);
     assert!((psnr - measured).abs() < 0.01, "{stdout}, but {measured}");
     assert!(out.join("images/4/000/revealed_03.png").is_file());
+}
+
+/// A network bends where a codec in the low bits breaks, and the table says how far.
+#[test]
+fn damage_is_measured_from_the_stego_as_it_arrives() {
+    let parent = tempfile::tempdir().unwrap();
+    let (images, out) = (folder(parent.path(), "images"), parent.path().join("out"));
+    let call = ["evaluate", "--images", &images, "--out", out.to_str().unwrap(), "--damage"];
+    let (stdout, _) = worked(&[&call[..], &["--covers", "1", "--threads", "1"]].concat());
+    for damage in Damage::ALL {
+        assert!(psnr(&stdout, &format!("stego, {damage}")).is_finite(), "{stdout}");
+    }
+    let secret = |damage: Damage| psnr(&stdout, &format!("secret, {damage}"));
+    let whole = psnr(&stdout, "secret");
+    let (few, all) = (secret(Damage::OffByOne(0.01)), secret(Damage::OffByOne(1.0)));
+    assert!(whole - 3.0 < few && few <= whole + 0.1 && all < few, "{whole} {few} {all}");
+    // Every sample off by one is 20 lg 255 from what was saved, less where there is no room for it.
+    let stego = psnr(&stdout, &format!("stego, {}", Damage::OffByOne(1.0)));
+    assert!((48.1..50.0).contains(&stego), "{stego}");
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub enum Error {
         /// What the decoder or encoder says.
         source: image::ImageError,
     },
+    /// A stego that cannot be taken through JPEG.
+    #[error("a stego does not pass through JPEG: {0}")]
+    Damage(image::ImageError),
     /// No photograph to train on.
     #[error("0 usable photographs in {folders}{hint}")]
     Photographs {

@@ -9,6 +9,7 @@ use image::imageops::rotate90;
 
 use super::Error;
 use super::bicubic::BicubicModel;
+use super::damage::Damage;
 use super::metrics::{self, Quality};
 use super::sheet::Pair;
 use crate::network::{Frame, Grid, Model, Scrambler};
@@ -97,6 +98,9 @@ pub struct Measured {
     pub secrets: u32,
     /// Over all groups.
     pub scores: SideScores,
+    /// Over all groups, for each damage to the saved stego: it against the damaged one, and the secrets
+    /// revealed from that.
+    pub damaged: Vec<(Damage, SideScores)>,
 }
 
 /// Which pictures scores are of.
@@ -193,6 +197,29 @@ pub fn measure(
         pairs.push(Pair { original, received });
     }
     Ok((Pair { original: cover, received: stego }, pairs))
+}
+
+/// Damages the stego of a group in each way, and adds what that does to it, and how well each of its
+/// secrets is revealed from it then. Chance follows the seed.
+///
+/// # Errors
+/// [`Error::Damage`], [`Error::Network`].
+pub fn measure_damaged(
+    network: &Network,
+    stego: &RgbImage,
+    secrets: &[Pair],
+    seed: u64,
+    damaged: &mut [(Damage, SideScores)],
+) -> Result<(), Error> {
+    for (damage, scores) in damaged {
+        let received = damage.befall(stego, seed).map_err(Error::Damage)?;
+        scores.cover.add(stego, &received);
+        let revealed = network.reveal(&Frame::try_from(received)?)?;
+        for (secret, revealed) in secrets.iter().zip(revealed) {
+            scores.secret.add(&secret.original, &RgbImage::try_from(revealed)?);
+        }
+    }
+    Ok(())
 }
 
 /// SSIM needs its whole window.

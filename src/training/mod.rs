@@ -7,6 +7,7 @@ pub mod benchmark;
 pub mod bicubic;
 pub mod clipping;
 pub mod curves;
+pub mod damage;
 pub mod dataset;
 pub mod divergence;
 mod error;

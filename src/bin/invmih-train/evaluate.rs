@@ -10,8 +10,11 @@ use gstinvmih::network::location::WeightsPaths;
 use gstinvmih::network::{Device, Grid, MOST_STEPS, Model, Scrambler, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::bicubic::BicubicModel;
+use gstinvmih::training::damage::Damage;
 use gstinvmih::training::dataset::picture_files;
-use gstinvmih::training::evaluation::{Measured, Network, Scores, SideScores, groups, measure};
+use gstinvmih::training::evaluation::{
+    Measured, Network, Scores, SideScores, groups, measure, measure_damaged,
+};
 use gstinvmih::training::report::ReportFiles;
 use gstinvmih::training::sheet;
 
@@ -56,6 +59,9 @@ pub struct EvaluateArgs {
         value_parser = clap::value_parser!(u32).range(..=i64::from(MOST_STEPS))
     )]
     refine: u32,
+    /// Also reveal from stegos that changed on their way, in several ways: what is left of the secrets.
+    #[arg(long)]
+    damage: bool,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -103,6 +109,10 @@ fn measure_sets(
             let entry = measure_set(args, device, set, secrets, sheet.as_deref())?;
             print_scores(&entry.images, secrets, "cover", &entry.scores.cover);
             print_scores(&entry.images, secrets, "secret", &entry.scores.secret);
+            for (damage, scores) in &entry.damaged {
+                print_scores(&entry.images, secrets, &format!("stego, {damage}"), &scores.cover);
+                print_scores(&entry.images, secrets, &format!("secret, {damage}"), &scores.secret);
+            }
             measured.push(entry);
         }
     }
@@ -165,6 +175,10 @@ fn measure_set(
     progress.set_length(groups.len() as u64);
     progress.set_message(format!("{images}, {secrets} secrets"));
     let mut scores = SideScores::default();
+    let mut damaged: Vec<_> = match args.damage {
+        true => Damage::ALL.map(|damage| (damage, SideScores::default())).into(),
+        false => Vec::new(),
+    };
     for (k, group) in groups.iter().enumerate() {
         let out = args.out.join(&images).join(format!("{secrets}")).join(format!("{k:03}"));
         let (cover, revealed) = measure(&network, group, &out, &mut scores)?;
@@ -172,10 +186,11 @@ fn measure_set(
             let failed = |source| Error::Picture { path: path.into(), source };
             sheet::draw(&cover, &revealed).save(path).map_err(failed)?;
         }
+        measure_damaged(&network, &cover.received, &revealed, k as u64, &mut damaged)?;
         progress.inc(1);
     }
     progress.finish_and_clear();
-    Ok(Measured { images, secrets, scores })
+    Ok(Measured { images, secrets, scores, damaged })
 }
 
 fn network(args: &EvaluateArgs, grid: Grid, device: Device) -> Result<Network, Error> {
