@@ -6,9 +6,9 @@ cargo := LIBTORCH=$${LIBTORCH:-$(CURDIR)/.libtorch/torch} cargo
 
 .PHONY: build demo test check-install setup setup-tests clean
 
-# target/release/libgstinvmih.so and target/release/invmih-train
+# target/release/libgstinvmih.so and target/release/invmih-train; FEATURES=cuda-kernels for kernels of its own on a GPU
 build: setup
-	$(cargo) build --release --locked
+	$(cargo) build --release --locked $(if $(FEATURES),--features $(FEATURES))
 
 # Hide sixteen photographs in a seventeenth and get them back, in demo/
 demo: build

@@ -4,7 +4,7 @@
 # picture COVER, as OUT/stego.png, and reveals them from there as OUT/revealed_00.png and so on.
 set -euo pipefail
 (($# == 3 || $# == 4)) || {
-    sed -n 's/^# //p' "$0" | tail -n +2 >&2
+    sed -n '3,/^set/s/^# //p' "$0" >&2
     exit 2
 }
 cover=$1 secrets=$2 out=$3 number=${4:-16}

@@ -5,12 +5,12 @@
 # The secrets' own sound is not hidden.
 set -euo pipefail
 (($# == 6)) || {
-    sed -n 's/^# //p' "$0" | tail -n +2 >&2
+    sed -n '3,/^set/s/^# //p' "$0" >&2
     exit 2
 }
 cover=$1 secrets=("${@:2:4}") out=$6
 
-# The one video codec of Debian's that keeps R, G and B as they are.
+# FFV1 keeps R, G and B as they are.
 exact=(videoconvert ! video/x-raw,format=BGRx ! avenc_ffv1 ! matroskamux)
 
 has_sound() {

@@ -124,7 +124,7 @@ impl ElementImpl for InvMihConceal {
             gst::subclass::ElementMetadata::new(
                 "InvMIH conceal",
                 "Filter/Effect/Video",
-                "Hides 4, 6, 8, 9 or 16 pictures or videos in a cover of the same size",
+                "Hides 4, 6, 8, 9 or 16 pictures or videos in a cover",
                 "The gst-plugin-invmih authors",
             )
         });

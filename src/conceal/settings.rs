@@ -38,7 +38,7 @@ impl Settings {
             glib::ParamSpecString::builder("secret-location")
                 .nick("Secret location")
                 .blurb(
-                    "Where the secrets lie if no secret pad is linked: a folder, whose first PNG \
+                    "Where the secrets lie if there is no secret pad: a folder, whose first PNG \
                      and JPEG files by name are taken, or a pattern such as photos/%02d.png, \
                      counted from 0",
                 )

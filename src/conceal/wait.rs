@@ -186,7 +186,7 @@ impl InvMihConceal {
         if !missing.is_empty() {
             let names: Vec<_> = missing.iter().map(|number| format!("secret_{number}")).collect();
             texts.push(format!(
-                "{} of {needed} secret pads are linked: link {} or set secret-location to {needed} pictures",
+                "{} of {needed} secret pads are linked: link {} or, without secret pads, set secret-location to {needed} pictures",
                 needed - missing.len(),
                 names.join(", ")
             ));
