@@ -16,4 +16,4 @@ gst-launch-1.0 filesrc location="$cover" ! decodebin ! videoconvert \
     ! pngenc ! filesink location="$out/stego.png"
 gst-launch-1.0 filesrc location="$out/stego.png" ! decodebin ! videoconvert \
     ! invmihreveal secrets="$number" \
-    ! pngenc ! multifilesink location="$out/revealed_%02d.png"
+    ! pngenc ! multifilesink location="${out//%/%%}/revealed_%02d.png"

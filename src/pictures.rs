@@ -9,7 +9,7 @@ use image::{
     DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits, RgbImage,
 };
 
-/// The PNG and JPEG files of a folder, in byte order of their names; others are left alone.
+/// The PNG and JPEG files of a folder, in byte order of their names; hidden and other ones are left alone.
 pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
     let mut files: Vec<_> =
@@ -20,9 +20,11 @@ pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn is_picture(path: &Path) -> bool {
+    // As other systems leave them beside a picture, under its name: `._NAME`.
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     let extension = path.extension().unwrap_or_default();
     let named = ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known));
-    named && path.is_file()
+    named && !hidden && path.is_file()
 }
 
 /// More than any picture has that is looked at; stretching one makes a copy as wide as itself.
@@ -32,7 +34,12 @@ const LONGEST_SIDE: u32 = 1 << 15;
 pub fn open(path: &Path) -> ImageResult<RgbImage> {
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
-    limits.clone().reserve(std::fs::metadata(path)?.len())?;
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        // A pipe or a device may never end.
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file").into());
+    }
+    limits.clone().reserve(metadata.len())?;
     let bytes = std::fs::read(path)?;
     let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
     if reader.format() == Some(ImageFormat::Jpeg) && is_cut_short(&bytes) {
@@ -49,13 +56,28 @@ pub fn open(path: &Path) -> ImageResult<RgbImage> {
     Ok(picture.into_rgb8())
 }
 
-/// Whether a JPEG ends within its picture, which the decoder would fill with grey.
+/// Whether a JPEG ends within its picture, which the decoder would fill with grey. What follows the
+/// picture, such as a phone's film, may hold anything.
 fn is_cut_short(jpeg: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xDA;
     const END_OF_IMAGE: u8 = 0xD9;
-    // Within a scan no 0xFF is followed by one of these.
-    let last = |marker| jpeg.windows(2).rposition(|bytes| bytes == [0xFF, marker]);
-    last(END_OF_IMAGE) < last(START_OF_SCAN)
+    // After the start of the image, which has no length.
+    let mut place = 2;
+    while let Some(found) = next_marker(jpeg, place) {
+        if jpeg[found] == END_OF_IMAGE {
+            return false;
+        }
+        let Some(length) = jpeg.get(found + 1..found + 3) else { break };
+        place = found + 1 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+    }
+    true
+}
+
+/// Where the code of the next marker with a length, or of the end, is: among a scan's data 0xFF is followed by 0,
+/// by more of it, or by one of eight markers that stand alone.
+fn next_marker(jpeg: &[u8], from: usize) -> Option<usize> {
+    let rest = jpeg.get(from..)?;
+    let ends = |pair: &[u8]| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xD0..=0xD7 | 0xFF);
+    rest.windows(2).position(ends).map(|place| from + place + 1)
 }
 
 #[cfg(test)]
@@ -83,12 +105,28 @@ mod tests {
     }
 
     #[test]
+    fn hidden_files_and_what_is_no_file_are_no_pictures() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["._0.png", "0.png", "1.PNG"] {
+            RgbImage::new(2, 2).save(folder.path().join("x.png")).unwrap();
+            std::fs::rename(folder.path().join("x.png"), folder.path().join(name)).unwrap();
+        }
+        let names: Vec<_> = files(folder.path()).unwrap();
+        assert_eq!(names, ["0.png", "1.PNG"].map(|name| folder.path().join(name)));
+        assert!(open(Path::new("/dev/zero")).unwrap_err().to_string().contains("not a file"));
+    }
+
+    #[test]
     fn a_jpeg_that_is_cut_short_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cut.jpg");
         let noise = |x: u32, y: u32| image::Rgb([x * 37, y * 91, x * y].map(|v| v as u8));
         RgbImage::from_fn(64, 64, noise).save(&path).unwrap();
         let whole = std::fs::read(&path).unwrap();
+        assert!(open(&path).is_ok());
+        // A film behind the picture, which may look like the start of a scan, and one cut short.
+        let film = [&whole[..], b"\0\0\0\x18ftypmp42\xff\xda\x01\x01", &whole[..99]].concat();
+        std::fs::write(&path, film).unwrap();
         assert!(open(&path).is_ok());
         for length in [whole.len() / 2, whole.len() - 2] {
             std::fs::write(&path, &whole[..length]).unwrap();

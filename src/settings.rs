@@ -19,7 +19,7 @@ pub struct ModelSettings {
     location: Option<PathBuf>,
     device: String,
     /// Never given out again.
-    passphrase: Option<String>,
+    passphrase: Option<Vec<u8>>,
 }
 
 impl Default for ModelSettings {
@@ -78,10 +78,10 @@ impl ModelSettings {
             "secrets" => self.secrets = value.get().expect("type checked by GObject"),
             "model-location" => self.location = value.get().expect("type checked by GObject"),
             "device" => {
-                let device: Option<String> = value.get().expect("type checked by GObject");
+                let device = bytes(value).map(|name| String::from_utf8_lossy(&name).into_owned());
                 self.device = device.unwrap_or_else(|| DEFAULT_DEVICE.into());
             }
-            "passphrase" => self.passphrase = value.get().expect("type checked by GObject"),
+            "passphrase" => self.passphrase = bytes(value),
             _ => unreachable!("GObject knows the properties"),
         }
     }
@@ -111,6 +111,12 @@ impl ModelSettings {
         let device = device::parse(&self.device)?;
         Model::open(self.location.as_deref(), self.grid()?, device)
     }
+}
+
+/// A string as a program in C may set it, of any encoding.
+fn bytes(value: &glib::Value) -> Option<Vec<u8>> {
+    let text: Option<PathBuf> = value.get().expect("type checked by GObject");
+    text.map(|text| text.into_os_string().into_encoded_bytes())
 }
 
 /// Refuses a pad `NAME_number` that is past the last secret.

@@ -38,15 +38,30 @@ pub fn refuse(
     said: &AtomicBool,
 ) {
     let formats = FORMATS.map(|format| format.to_str().as_str()).join(", ");
-    let text = format!(
-        "caps of a neighbour ({caps}) cannot carry secrets: that takes 8-bit R, G and B ({formats}); YUV never, because \
-         converting to it rounds away what is hidden. Put a videoconvert before the cover, or a \
-         lossless RGB encoder behind the stego"
-    );
+    let text = match elsewhere(caps) {
+        Some(features) => format!(
+            "caps of a neighbour ({caps}) are of video/x-raw({features}), and this element reads and writes plain \
+             system memory alone. Put what downloads the frames before it, such as gldownload, or uploads them behind it"
+        ),
+        None => format!(
+            "caps of a neighbour ({caps}) cannot carry secrets: that takes 8-bit R, G and B ({formats}); YUV never, because \
+             converting to it rounds away what is hidden. Put a videoconvert before the cover, or a \
+             lossless RGB encoder behind the stego"
+        ),
+    };
     gst::error!(category, obj = element, "{text}");
     if !said.swap(true, Ordering::Relaxed) {
         gst::element_warning!(element, gst::CoreError::Negotiation, ("{text}"));
     }
+}
+
+/// The features of caps none of which are of plain system memory.
+fn elsewhere(caps: &gst::CapsRef) -> Option<&gst::CapsFeaturesRef> {
+    let plain = |features: &gst::CapsFeaturesRef| {
+        !features.is_any() && features.is_equal(&gst::CAPS_FEATURES_MEMORY_SYSTEM_MEMORY)
+    };
+    let mut all = caps.iter_with_features().map(|(_, features)| features);
+    if caps.iter_with_features().any(|(_, features)| plain(features)) { None } else { all.next() }
 }
 
 /// Answers a caps query with some caps, in the order of the query's filter.

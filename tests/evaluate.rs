@@ -41,12 +41,22 @@ fn evaluate_measures_the_pngs_that_it_leaves() {
 fn damage_is_measured_from_the_stego_as_it_arrives() {
     let parent = tempfile::tempdir().unwrap();
     let (images, out) = (folder(parent.path(), "images"), parent.path().join("out"));
+    let report = parent.path().join("r.md");
     let call = ["evaluate", "--images", &images, "--out", out.to_str().unwrap(), "--damage"];
-    let (stdout, _) = worked(&[&call[..], &["--covers", "1", "--threads", "1"]].concat());
+    let more = ["--covers", "1", "--threads", "1", "--report", report.to_str().unwrap()];
+    let (stdout, _) = worked(&[&call[..], &more].concat());
     for damage in Damage::ALL {
         assert!(psnr(&stdout, &format!("stego, {damage}")).is_finite(), "{stdout}");
     }
     let secret = |damage: Damage| psnr(&stdout, &format!("secret, {damage}"));
+    let report = fs::read_to_string(report).unwrap();
+    let row = format!(
+        "| images | 4 | {} | {:.2} | {:.2} |",
+        Damage::Video,
+        psnr(&stdout, &format!("stego, {}", Damage::Video)),
+        secret(Damage::Video)
+    );
+    assert!(report.contains(&row), "{row}\n{report}");
     let whole = psnr(&stdout, "secret");
     let (few, all) = (secret(Damage::OffByOne(0.01)), secret(Damage::OffByOne(1.0)));
     assert!(whole - 3.0 < few && few <= whole + 0.1 && all < few, "{whole} {few} {all}");
@@ -99,6 +109,9 @@ fn what_would_lose_the_measurements_is_refused_before_them() {
         refused(&[&["evaluate", "--out", &out, "--images", &images][..], more].concat(), texts);
     };
     refuse(&["--report", "results"], &["'results'", "extension"]);
+    refuse(&["--report", &images], &[&images, "folder"]);
+    refuse(&["--report", "new.md/"], &["'new.md/'", "folder"]);
+    refuse(&["--report", &out], &[&out, "folder"]);
     refuse(&[&same], &["'images'"]);
     let empty = parent.path().join("other").to_str().unwrap().to_string();
     refuse(&[&empty], &["0 pictures"]);

@@ -60,7 +60,7 @@ impl Hidden {
 }
 
 fn scrambler(passphrase: Option<&str>) -> Option<Scrambler> {
-    Scrambler::optional(passphrase).unwrap()
+    Scrambler::optional(passphrase.map(str::as_bytes)).unwrap()
 }
 
 fn mean_psnr(pairs: &[(RgbImage, RgbImage)]) -> f64 {

@@ -3,7 +3,9 @@
 
 mod common;
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
@@ -39,6 +41,45 @@ fn a_yuv_source_is_told_why_it_is_refused() {
             assert!(text.contains(part), "{name}: {text}");
         }
     }
+}
+
+#[test]
+fn frames_in_other_memory_are_refused_for_that() {
+    for name in ELEMENTS {
+        let (mut harness, bus) = between(name);
+        harness.play();
+        let caps = "video/x-raw(memory:GLMemory),format=RGB,width=64,height=64,framerate=25/1";
+        harness.set_src_caps_str(caps);
+        let text = warning_text(&bus);
+        assert!(text.contains("system memory") && text.contains("gldownload"), "{name}: {text}");
+    }
+}
+
+/// A program in C may set any bytes.
+#[test]
+fn strings_that_are_not_utf_8_are_paths_passphrases_and_unknown_devices() {
+    init();
+    let latin = |text: &[u8]| PathBuf::from(OsStr::from_bytes(text));
+    for name in ELEMENTS {
+        let element = gst::ElementFactory::make(name).build().unwrap();
+        let bus = bus(&element);
+        element.set_property("passphrase", latin(b"caf\xe9"));
+        element.set_property("device", latin(b"caf\xe9"));
+        assert!(element.set_state(gst::State::Paused).is_err());
+        assert!(error_text(&bus).contains("caf\u{fffd}"));
+        element.set_state(gst::State::Null).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let photos = folder.path().join(latin(b"\xe9t\xe9"));
+    std::fs::create_dir(&photos).unwrap();
+    for u in 0..SECRETS {
+        image::RgbImage::new(8, 8).save(photos.join(format!("{u}.png"))).unwrap();
+    }
+    let element = gst::ElementFactory::make("invmihconceal").build().unwrap();
+    element.set_property("secret-location", &photos);
+    element.set_state(gst::State::Paused).unwrap();
+    assert_eq!(element.property::<Option<PathBuf>>("secret-location"), Some(photos));
+    element.set_state(gst::State::Null).unwrap();
 }
 
 #[test]

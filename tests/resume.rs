@@ -187,6 +187,20 @@ fn killed_at_any_moment_it_leaves_what_the_next_goes_on_from() {
     assert!(text.contains("a new schedule from the weights"), "{text}");
 }
 
+/// By the second the process may have saved and be gone.
+#[test]
+fn a_second_ctrl_c_kills_without_a_crash() {
+    let run = Run::new();
+    for _ in 0..4 {
+        let mut child = run.started(1_000_000, false);
+        signal(&child, "INT");
+        signal(&child, "INT");
+        let status = child.wait().unwrap();
+        assert!(matches!(status.code(), Some(0 | 130)), "{status}");
+        run.info();
+    }
+}
+
 #[test]
 fn another_run_does_not_overwrite_an_unfinished_one() {
     let run = Run::new();

@@ -62,6 +62,18 @@ fn a_run_leaves_weights_that_info_describes() {
     worked(&[&run[..11], &["--resume", out]].concat());
     check_blocks();
     refused(&[&run[..], &["--resume", out]].concat(), &[&hiding, "2 InvBlocks", "1 asked"]);
+    // The same folder, spelt in another way.
+    worked(&[&run[..11], &["--resume", &format!("{out}/.")]].concat());
+}
+
+#[test]
+fn a_rate_far_too_high_is_refused_and_not_called_done() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path());
+    let (images, out) = (folder.path().to_str().unwrap(), folder.path().join("out"));
+    let run = "--stage hiding --hiding-blocks 1 --patch 24 --steps 400 --rate 100 --threads 1";
+    let call = ["train", "--images", images, "--out", out.to_str().unwrap()];
+    refused(&[&call[..], &run.split(' ').collect::<Vec<_>>()].concat(), &["5 times", "--rate"]);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The properties of `invmihconceal` that are set, beside `force-live`, which the base class keeps.
 
+use std::path::PathBuf;
+
 use gst::glib;
 use gst::prelude::*;
 
@@ -12,7 +14,7 @@ const MOST_COVERS: u32 = 32;
 #[derive(Clone)]
 pub struct Settings {
     pub model: ModelSettings,
-    pub secret_location: Option<String>,
+    pub secret_location: Option<PathBuf>,
     /// From 1 to 32.
     pub batch_size: u32,
     /// Gradient steps.

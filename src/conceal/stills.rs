@@ -15,13 +15,14 @@ pub struct Stills(Vec<Frame>);
 impl Stills {
     /// Decodes the first `count` pictures of a folder, in byte order of their names, or the
     /// pictures that a printf pattern such as `photos/%02d.png` names, counted from 0.
-    pub fn load(location: &str, count: usize) -> Result<Self, gst::ErrorMessage> {
-        let paths = match Pattern::parse(location) {
-            _ if Path::new(location).is_dir() => folder(location, count)?,
+    pub fn load(location: &Path, count: usize) -> Result<Self, gst::ErrorMessage> {
+        let paths = match location.to_str().and_then(Pattern::parse) {
+            _ if location.is_dir() => folder(location, count)?,
             Some(pattern) => (0..count).map(|number| pattern.path(number)).collect(),
             None => {
                 return Err(not_found(format!(
-                    "secret-location='{location}' is neither a folder nor a pattern such as photos/%02d.png"
+                    "secret-location='{}' is neither a folder nor a pattern such as photos/%02d.png",
+                    location.display()
                 )));
             }
         };
@@ -36,13 +37,14 @@ impl Stills {
     }
 }
 
-fn folder(location: &str, count: usize) -> Result<Vec<PathBuf>, gst::ErrorMessage> {
-    let mut pictures = pictures::files(Path::new(location))
-        .map_err(|error| not_found(format!("secret-location='{location}': {error}")))?;
+fn folder(location: &Path, count: usize) -> Result<Vec<PathBuf>, gst::ErrorMessage> {
+    let shown = location.display();
+    let mut pictures = pictures::files(location)
+        .map_err(|error| not_found(format!("secret-location='{shown}': {error}")))?;
     if pictures.len() < count {
         let found = pictures.len();
         return Err(not_found(format!(
-            "secret-location='{location}' holds {found} PNG or JPEG pictures, secrets={count} needs {count}"
+            "secret-location='{shown}' holds {found} PNG or JPEG pictures, secrets={count} needs {count}"
         )));
     }
     pictures.truncate(count);
@@ -116,7 +118,7 @@ mod tests {
         picture(&path("d.png"), (4, 4), [4, 0, 0]);
         std::fs::write(path("a.txt"), "left alone").unwrap();
         std::fs::create_dir(path("a.png")).unwrap();
-        let stills = Stills::load(folder.path().to_str().unwrap(), 3).unwrap();
+        let stills = Stills::load(folder.path(), 3).unwrap();
         let frames = stills.frames(6, 2).unwrap();
         assert!(frames.iter().all(|frame| (frame.width(), frame.height()) == (6, 2)));
         assert_eq!(frames[0].pixels()[0], 1);
@@ -129,7 +131,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         picture(&folder.path().join("0.png"), (2, 2), [0; 3]);
         let location = folder.path().to_str().unwrap();
-        let message = text(&Stills::load(location, 4).unwrap_err());
+        let message = text(&Stills::load(folder.path(), 4).unwrap_err());
         assert!(message.contains("holds 1 PNG") && message.contains("needs 4"), "{message}");
         assert!(message.contains(location), "{message}");
     }
@@ -142,10 +144,10 @@ mod tests {
             picture(&path, (2, 2), [number; 3]);
         }
         let pattern = folder.path().join("x%03d.png");
-        let frames = Stills::load(pattern.to_str().unwrap(), 3).unwrap().frames(2, 2).unwrap();
+        let frames = Stills::load(&pattern, 3).unwrap().frames(2, 2).unwrap();
         let first: Vec<_> = frames.iter().map(|frame| frame.pixels()[0]).collect();
         assert_eq!(first, [0, 1, 2]);
-        let message = text(&Stills::load(pattern.to_str().unwrap(), 4).unwrap_err());
+        let message = text(&Stills::load(&pattern, 4).unwrap_err());
         assert!(message.contains("x003.png"), "{message}");
     }
 
@@ -166,7 +168,7 @@ mod tests {
     fn text_named_png_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("0.png"), "text").unwrap();
-        let message = text(&Stills::load(folder.path().to_str().unwrap(), 1).unwrap_err());
+        let message = text(&Stills::load(folder.path(), 1).unwrap_err());
         assert!(message.contains("0.png"), "{message}");
     }
 }

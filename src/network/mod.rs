@@ -7,6 +7,7 @@ pub mod dense;
 pub mod device;
 pub mod effect;
 mod error;
+mod exit;
 mod frame;
 mod grid;
 mod headroom;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use super::dense::computed_by;
+use super::exit::before_exit;
 use super::hiding::Hiding;
 use super::location::WeightsPaths;
 use super::mosaic::{cut, splice};
@@ -374,9 +375,9 @@ fn check_size(
     }
 }
 
-/// Runs without gradients, libtorch's failures caught.
+/// Runs without gradients, libtorch's failures caught, and not while the process exits.
 fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    tch::no_grad(|| caught(run))
+    before_exit(|| tch::no_grad(|| caught(run)))
 }
 
 #[cfg(test)]

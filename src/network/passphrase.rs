@@ -22,12 +22,12 @@ impl Key {
     ///
     /// # Errors
     /// [`Error::Passphrase`] if there is no memory for it.
-    pub fn derive(passphrase: &str) -> Result<Self, Error> {
+    pub fn derive(passphrase: &[u8]) -> Result<Self, Error> {
         let failed = |error: argon2::Error| Error::Passphrase(error.to_string());
         let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(failed)?;
         let mut key = [0; 32];
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into(passphrase.as_bytes(), SALT, &mut key)
+            .hash_password_into(passphrase, SALT, &mut key)
             .map_err(failed)?;
         Ok(Self(key))
     }
@@ -102,7 +102,7 @@ mod tests {
     /// `argon2-cffi`: hash_secret_raw(b"open sesame", salt, 3, 65536, 1, 32, Type.ID).hex()
     #[test]
     fn a_passphrase_always_gives_the_same_key() {
-        let key = Key::derive("open sesame").unwrap();
+        let key = Key::derive(b"open sesame").unwrap();
         let hex: String = key.0.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "786e3f892fb4ec3385ad95b2a0f4bbf77e95cd402d79f48dab3a24f8d9ddf98b");
     }

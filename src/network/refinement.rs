@@ -13,7 +13,7 @@ use super::hiding::Hiding;
 use super::mosaic::{cut, splice};
 use super::rescaling::Rescaling;
 use super::scrambling::Scrambling;
-use super::{Grid, Precision};
+use super::{Grid, Precision, exit};
 
 /// More gradient steps than any stego gains by.
 pub const MOST_STEPS: u32 = 1000;
@@ -112,7 +112,7 @@ impl Refinement {
         let mut best: Option<Best> = None;
         let mut direction = stego.zeros_like();
         // The last of them shows where the steps led.
-        for step in (0..=self.steps).take_while(|_| wanted()) {
+        for step in (0..=self.steps).take_while(|_| wanted() && !exit::has_begun()) {
             let rounded = network.hiding.quantise(&stego);
             let (secrets_gradient, secrets) = self.secrets_gradient(network, &rounded);
             let loss = Loss { cover: log_errors(&rounded, cover), secrets };

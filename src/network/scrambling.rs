@@ -29,7 +29,7 @@ impl Scrambler {
     ///
     /// # Errors
     /// [`Error::Passphrase`].
-    pub fn new(passphrase: &str) -> Result<Self, Error> {
+    pub fn new(passphrase: &[u8]) -> Result<Self, Error> {
         Ok(Self { key: Key::derive(passphrase)?, last: Mutex::default() })
     }
 
@@ -37,7 +37,7 @@ impl Scrambler {
     ///
     /// # Errors
     /// [`Error::Passphrase`].
-    pub fn optional(passphrase: Option<&str>) -> Result<Option<Self>, Error> {
+    pub fn optional(passphrase: Option<&[u8]>) -> Result<Option<Self>, Error> {
         passphrase.filter(|passphrase| !passphrase.is_empty()).map(Self::new).transpose()
     }
 
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn no_passphrase_and_an_empty_one_scramble_nothing() {
         assert!(Scrambler::optional(None).unwrap().is_none());
-        assert!(Scrambler::optional(Some("")).unwrap().is_none());
+        assert!(Scrambler::optional(Some(b"")).unwrap().is_none());
     }
 
     #[test]

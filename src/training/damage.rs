@@ -67,8 +67,8 @@ impl Damage {
                 samples.iter_mut().for_each(|sample| *sample = sample.saturating_add(levels));
             }
             Self::Painted(share) => {
-                let clear = (samples.len() as f64 * (1.0 - share)) as usize;
-                samples[clear..].fill(0);
+                let clear = (f64::from(picture.height()) * (1.0 - share)).round() as usize;
+                samples[clear * 3 * picture.width() as usize..].fill(0);
             }
             Self::Video => damaged.pixels_mut().for_each(|pixel| pixel.0 = through_video(pixel.0)),
             Self::Jpeg(quality) => return through_jpeg(picture, quality),

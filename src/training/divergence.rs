@@ -46,6 +46,13 @@ impl Watch {
         }
         usual
     }
+
+    /// Counts the step judged last as larger than any other after all: its gradient was of no use.
+    pub fn discard(&mut self) {
+        if let Some(last) = self.0.back_mut() {
+            *last = f64::MAX;
+        }
+    }
 }
 
 /// The middle one of some losses or norms.
@@ -72,6 +79,18 @@ mod tests {
         let until = (1..=LATEST).find(|_| watch.judge(6.0) == Verdict::GoBack);
         assert_eq!(until, Some(LATEST / 2));
         assert_eq!(watch.judge(6.0), Verdict::Step);
+    }
+
+    #[test]
+    fn gradients_that_stay_useless_are_a_blow_up_whatever_the_loss() {
+        let mut watch = Watch::default();
+        let mut verdict = || {
+            let verdict = watch.judge(1e20);
+            watch.discard();
+            verdict
+        };
+        let until = (1..=WINDOW).find(|_| verdict() == Verdict::GoBack);
+        assert_eq!(until, Some(LATEST));
     }
 
     #[test]

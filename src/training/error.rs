@@ -44,6 +44,9 @@ pub enum Error {
     /// A report whose folder of pictures would have the report's own name.
     #[error("'{0}' has no extension: name the report with one, .md for example")]
     ReportName(PathBuf),
+    /// A report that is to be a file and is a folder.
+    #[error("'{0}' is a folder: name a file for the report")]
+    ReportFolder(PathBuf),
     /// Too few pictures to measure.
     #[error("{found} pictures, {needed} needed: a cover and {secrets} secrets")]
     Pictures {

@@ -25,6 +25,11 @@ pub fn reserve(out: &Path) -> Result<File, Error> {
     }
 }
 
+/// Whether two paths are of one folder.
+pub fn same(a: &Path, b: &Path) -> bool {
+    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+}
+
 /// Checks before a run that it goes on from what is there, and overwrites nothing else.
 ///
 /// # Errors

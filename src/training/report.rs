@@ -9,7 +9,7 @@ use plotters::style::RGBColor;
 
 use super::Error;
 use super::distinct;
-use super::evaluation::{Measured, Scores, Side};
+use super::evaluation::{Measured, Scores, Side, SideScores};
 use super::plot::{Axes, Line, svg};
 use super::published::{
     CLASSICAL_SECRETS, Figure, PAPER, Published, classical, classical_secret, published,
@@ -34,8 +34,11 @@ impl ReportFiles {
     /// Makes the folder.
     ///
     /// # Errors
-    /// [`Error::ReportName`], [`Error::Io`].
+    /// [`Error::ReportName`], [`Error::ReportFolder`], [`Error::Io`].
     pub fn create(file: &Path) -> Result<Self, Error> {
+        if file.is_dir() || file.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(Error::ReportFolder(file.into()));
+        }
         if file.extension().is_none() {
             return Err(Error::ReportName(file.into()));
         }
@@ -97,6 +100,7 @@ impl ReportFiles {
             text += &format!("![{set}]({folder}/{set}.svg)\n");
         }
         text += &classical_tables(sets);
+        text += &damage_table(measured);
         text += &format!(
             "\n## Contact sheets\n\nThe first group of `{}`: cover, stego, their difference \u{d7}{GAIN}; \
              below, the first secrets over what the stego gave back of them.\n",
@@ -145,6 +149,27 @@ fn table(side: Side, entries: &[&Measured]) -> String {
         if let Some(classical) = classical_secret(&entry.images, entry.secrets) {
             let psnr = if side == Side::Cover { classical.cover } else { classical.secret };
             text += &format!("{start} AVIF in low bits | | {psnr:.2} | | | | | | | |\n");
+        }
+    }
+    text
+}
+
+/// What is left of the secrets of stegos that changed; nothing if that was not measured.
+fn damage_table(measured: &[Measured]) -> String {
+    if measured.iter().all(|entry| entry.damaged.is_empty()) {
+        return String::new();
+    }
+    let mut text = String::from(
+        "\n## Stegos that changed\n\nMean PSNR of the saved stego and what came of it, and of the secrets \
+         revealed from that.\n\n| images | N | change | stego | secret | worst secret |\n|---|---|---|---|---|---|\n",
+    );
+    for Measured { images, secrets, damaged, .. } in measured {
+        for (damage, SideScores { cover, secret }) in damaged {
+            let (stego, mean) = (cover.mean_rgb().psnr, secret.mean_rgb().psnr);
+            let worst = secret.worst_rgb().psnr;
+            text += &format!(
+                "| {images} | {secrets} | {damage} | {stego:.2} | {mean:.2} | {worst:.2} |\n"
+            );
         }
     }
     text

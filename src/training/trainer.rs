@@ -268,6 +268,7 @@ impl<'a> Trainer<'a> {
             self.average.update(&self.variables);
         } else {
             self.standing.skipped += 1;
+            self.standing.watch.discard();
         }
     }
 

@@ -78,6 +78,9 @@ pub fn evaluate(mut args: EvaluateArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
     let sets = sets(&args)?;
+    if let Some(report) = args.report.as_ref().filter(|&report| report == &args.out) {
+        return Err(Error::ReportFolder(report.clone()));
+    }
     let report = args.report.as_deref().map(ReportFiles::create).transpose()?;
     say!(
         "| images | N | picture | PSNR RGB | SSIM RGB | PSNR Y | SSIM Y | worst PSNR RGB | worst SSIM RGB |"
@@ -197,7 +200,8 @@ fn network(args: &EvaluateArgs, grid: Grid, device: Device) -> Result<Network, E
     if let Some(folder) = &args.bicubic {
         return Ok(Network::Bicubic(BicubicModel::open(folder, grid, device)?));
     }
-    let (hiding, revealing) = (args.passphrase.as_deref(), args.reveal_passphrase.as_deref());
+    let hiding = args.passphrase.as_ref().map(String::as_bytes);
+    let revealing = args.reveal_passphrase.as_ref().map(String::as_bytes);
     Ok(Network::Whole {
         model: Model::open(args.models.as_deref(), grid, device)?,
         conceal: Scrambler::optional(hiding)?,
@@ -208,12 +212,13 @@ fn network(args: &EvaluateArgs, grid: Grid, device: Device) -> Result<Network, E
 
 /// This program's call, as it was typed but for the passphrase.
 fn command(passphrase: Option<&str>) -> String {
-    let secret = |argument: &str| {
-        let value = argument.strip_prefix("--passphrase=").unwrap_or(argument);
-        passphrase.is_some_and(|passphrase| value == passphrase)
-    };
-    let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    let shown = arguments.map(|argument| if secret(&argument) { "…".into() } else { argument });
+    let shown = std::env::args_os().map(|argument| {
+        let argument = argument.to_string_lossy().into_owned();
+        match passphrase.and_then(|secret| argument.strip_suffix(secret)) {
+            Some(option @ ("" | "--passphrase=")) => format!("{option}…"),
+            _ => argument,
+        }
+    });
     shown.collect::<Vec<_>>().join(" ")
 }
 

@@ -135,6 +135,10 @@ pub fn train(mut args: TrainArgs) -> Result<(), Error> {
     let single = matches!(device, Device::Cuda(_)).then_some(NonZeroU16::MIN);
     set_threads(args.threads.or(single));
     let _reserved = folders::reserve(&args.out)?;
+    // However it is spelt.
+    if args.resume.as_ref().is_some_and(|from| folders::same(from, &args.out)) {
+        args.resume = Some(args.out.clone());
+    }
     folders::check(&args.out, args.resume.as_deref())?;
     keep_blocks(&mut args, device)?;
     let mut resume: Vec<_> = args.resume.iter().cloned().collect();
@@ -142,6 +146,7 @@ pub fn train(mut args: TrainArgs) -> Result<(), Error> {
         Trainer::check(&config(&args, device, stage, share), &resume)?;
     }
     let (photographs, held_out) = load(&args, device)?;
+    tell_of_other_grids(&args.grid);
     let stopped = stop_when_asked();
     let mut state = unfinished(&args, device)?;
     bring_modules(&args, device)?;
@@ -170,6 +175,16 @@ pub fn train(mut args: TrainArgs) -> Result<(), Error> {
     State::remove(&args.out)?;
     say!("weights written to {}", args.out.display());
     Ok(())
+}
+
+/// Says which grids are for experiments alone.
+fn tell_of_other_grids(grids: &[Grid]) {
+    let used = |grid: &Grid| Grid::for_secrets(grid.secrets() as u32).is_ok_and(|of| of == *grid);
+    for grid in grids.iter().filter(|grid| !used(grid)) {
+        say!(
+            "grid {grid} is for experiments: elements and evaluate take 2x2, 3x2, 4x2, 3x3 and 4x4"
+        );
+    }
 }
 
 /// Has a folder's modules to go on from in the run's own, and says which are not there.
@@ -253,7 +268,9 @@ fn stop_when_asked() -> impl Fn() -> bool {
     static STOPPED: AtomicBool = AtomicBool::new(false);
     let handler = || {
         if STOPPED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            // SAFETY: the process ends at once, and nothing of it runs any more: the training thread is in
+            // libtorch, which an orderly exit would take apart under it.
+            unsafe { libc::_exit(130) };
         }
     };
     if let Err(error) = ctrlc::set_handler(handler) {

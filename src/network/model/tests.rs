@@ -124,7 +124,7 @@ fn qualities(model: &Model, cover: &Frame, scrambler: Option<&Scrambler>, steps:
 #[test]
 fn refined_stegos_are_nearer_to_their_covers_and_reveal_more() {
     let mut model = own_model();
-    let scrambler = Scrambler::new("sesame").unwrap();
+    let scrambler = Scrambler::new(b"sesame").unwrap();
     let cover = waves(66, FINE, 5);
     let gains = |model: &Model, scrambler: Option<&Scrambler>| {
         let [plain, refined] = [0, 8].map(|steps| qualities(model, &cover, scrambler, steps));
