@@ -189,8 +189,7 @@ impl AggregatorImpl for InvMihConceal {
         let stills = match &settings.secret_location {
             Some(location) if pads.is_empty() => Some(Arc::new(Stills::load(location, secrets)?)),
             Some(location) => {
-                let location = location.display();
-                gst::warning!(CAT, imp = self, "secret pads win over secret-location={location}");
+                gst::warning!(CAT, imp = self, "secret pads win over secret-location={location:?}");
                 None
             }
             None => None,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What can go wrong in the network, each a sentence with the offending values.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::PathBuf;
+use std::sync::Once;
 
 /// The network's errors.
 #[derive(Debug, thiserror::Error)]
@@ -121,18 +123,44 @@ pub enum Error {
     Internal(String),
 }
 
+/// How the text of a panic begins what libtorch said.
+const TORCH: &str = "Torch(\"";
+
+thread_local! {
+    /// Whether a panic of this thread becomes an error.
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Runs what calls tch's operators. They panic where libtorch fails (for want of memory, say): that
 /// becomes an error, as any other panic does.
 pub(crate) fn caught<T, E: From<Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+    leave_to_errors();
+    let outer = CATCHING.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(run));
+    CATCHING.set(outer);
+    result.unwrap_or_else(|panic| {
         let own = panic.downcast_ref::<String>().map(String::as_str);
         let literal = || panic.downcast_ref::<&str>().copied();
         Err(failure(own.or_else(literal).unwrap_or("unknown failure")).into())
     })
 }
 
+/// Keeps libtorch's failures from being told on standard error too, with the frames below them.
+fn leave_to_errors() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let told = take_hook();
+        set_hook(Box::new(move |panic| {
+            let torch = panic.payload_as_str().is_some_and(|text| text.contains(TORCH));
+            if !(torch && CATCHING.get()) {
+                told(panic);
+            }
+        }));
+    });
+}
+
 fn failure(panic: &str) -> Error {
-    match panic.split_once("Torch(\"") {
+    match panic.split_once(TORCH) {
         Some((_, message)) => Error::Torch(reason(message)),
         None => Error::Internal(panic.into()),
     }
@@ -161,6 +189,17 @@ mod tests {
         let error = caught(|| Ok::<_, Error>(matrix.matmul(&matrix))).unwrap_err().to_string();
         assert!(error.starts_with("libtorch failed: mat1 and mat2"), "{error}");
         assert!(!error.contains("unwrap") && !error.contains("frame #"), "{error}");
+    }
+
+    #[test]
+    fn a_failure_of_libtorch_is_told_by_its_error_alone() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["a_failure_of_libtorch_is_an_error_in_its_own_words", "--nocapture"])
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains("1 passed") && !text.contains("panicked"), "{text}");
     }
 
     #[test]
