@@ -8,7 +8,7 @@ cargo := LIBTORCH=$${LIBTORCH:-$(CURDIR)/.libtorch/torch} cargo
 
 # target/release/libgstinvmih.so and target/release/invmih-train; FEATURES=cuda-kernels for kernels of its own on a GPU
 build: setup
-	$(cargo) build --release --locked $(if $(FEATURES),--features $(FEATURES))
+	$(cargo) build --release --locked $(if $(FEATURES),--features '$(FEATURES)')
 
 # Hide sixteen photographs in a seventeenth and get them back, in demo/
 demo: build

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MPL-2.0
 # live.sh SECRETS OUT [FRAMES]: hides the first four pictures of the folder SECRETS in FRAMES (100) frames of
 # a live picture, as OUT/stego.mkv, and reveals them meanwhile, small and in one picture, as OUT/preview.mkv.
-# For a camera, put `v4l2src num-buffers="$frames"` in the place of `videotestsrc …`; to watch what is revealed,
-# `videoconvert ! autovideosink` in that of the last line from `"${exact[@]}"` on. Ctrl-C ends the files properly.
+# For a camera, put `v4l2src num-buffers="$frames"` and caps that it can give in the place of the test source and its
+# caps; to watch what is revealed, `videoconvert ! autovideosink` in that of the last line from `"${exact[@]}"` on.
+# Ctrl-C ends the files properly.
 set -euo pipefail
 (($# == 2 || $# == 3)) || {
     sed -n '3,/^set/s/^# //p' "$0" >&2

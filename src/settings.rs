@@ -150,6 +150,7 @@ impl From<network::Error> for gst::ErrorMessage {
             }
             Error::SecretCount { .. }
             | Error::Passphrase(_)
+            | Error::Exit
             | Error::Torch(_)
             | Error::Internal(_) => {
                 gst::error_msg!(gst::LibraryError::Failed, ("{error}"))

@@ -55,13 +55,14 @@ pub fn refuse(
     }
 }
 
-/// The features of caps none of which are of plain system memory.
+/// The features of caps all of which are of memory other than the system's.
 fn elsewhere(caps: &gst::CapsRef) -> Option<&gst::CapsFeaturesRef> {
-    let plain = |features: &gst::CapsFeaturesRef| {
-        !features.is_any() && features.is_equal(&gst::CAPS_FEATURES_MEMORY_SYSTEM_MEMORY)
+    let other = |feature: &str| {
+        feature.starts_with("memory:") && feature != gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY.as_str()
     };
-    let mut all = caps.iter_with_features().map(|(_, features)| features);
-    if caps.iter_with_features().any(|(_, features)| plain(features)) { None } else { all.next() }
+    let is_elsewhere = |features: &gst::CapsFeaturesRef| features.iter().any(|one| other(one));
+    let all = || caps.iter_with_features().map(|(_, features)| features);
+    all().next().filter(|_| all().all(is_elsewhere))
 }
 
 /// Answers a caps query with some caps, in the order of the query's filter.

@@ -4,6 +4,7 @@
 mod common;
 
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use common::init;
@@ -22,11 +23,21 @@ fn leaves() {
         .map(|u| format!(" videotestsrc ! video/x-raw,width=64,height=48 ! c.secret_{u}"))
         .collect();
     let pipeline = gst::parse::launch(&format!(
-        "invmihconceal name=c {weights} ! queue ! invmihreveal {weights} ! fakesink \
+        "invmihconceal name=c {weights} ! queue ! invmihreveal {weights} ! fakesink name=end \
          videotestsrc ! video/x-raw,format=RGB,width=64,height=48 ! c.sink {secrets}"
     ));
-    pipeline.unwrap().set_state(gst::State::Playing).unwrap();
-    std::thread::sleep(Duration::from_millis(500));
+    let pipeline = pipeline.unwrap().downcast::<gst::Bin>().unwrap();
+    let revealed = pipeline.by_name("end").unwrap().static_pad("sink").unwrap();
+    let (tell, told) = mpsc::channel();
+    revealed.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let _ = tell.send(());
+        gst::PadProbeReturn::Ok
+    });
+    pipeline.set_state(gst::State::Playing).unwrap();
+    // All parts of the network have been in use, and are.
+    for _ in 0..20 {
+        told.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
     std::process::exit(STATUS);
 }
 

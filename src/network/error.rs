@@ -115,6 +115,9 @@ pub enum Error {
     /// A key that could not be derived.
     #[error("no key could be derived from the passphrase: {0}")]
     Passphrase(String),
+    /// A pass that would begin while the process exits.
+    #[error("the process exits")]
+    Exit,
     /// libtorch failed, for want of memory for example.
     #[error("libtorch failed: {0}")]
     Torch(String),

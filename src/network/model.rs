@@ -104,7 +104,9 @@ impl Model {
     ) -> Result<Arc<Self>, Error> {
         let paths = WeightsPaths::find(location, grid)?;
         shared::open(paths, device, precision, |paths| {
-            guarded(|| Self::load(paths, grid, device, precision))
+            let model = guarded(|| Self::load(paths, grid, device, precision))?;
+            model.warm_up()?;
+            Ok(model)
         })
     }
 
@@ -133,6 +135,13 @@ impl Model {
                 Rescaling::new(path, grid, rescaling.header.blocks, rescaling.header.clamp)
             })?,
         })
+    }
+
+    /// Has libtorch set up what it sets up in a first pass.
+    fn warm_up(&self) -> Result<(), Error> {
+        let (width, height) = self.grid.smallest_frame();
+        let black = Frame::new(width, height, vec![0; 3 * width * height])?;
+        self.reveal(&black, None).map(drop)
     }
 
     /// Floating-point operations of the convolutions of one conceal and of one reveal.

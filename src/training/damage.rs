@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 pub enum Damage {
     /// One bit of one sample turned over.
     Bit,
-    /// A share of the samples, from 0 to 1, one level higher or lower.
+    /// A share of the samples, from 0 to 1, one level higher or lower where there is room.
     OffByOne(f64),
     /// The lowest bit of every sample cleared.
     LowestBits,

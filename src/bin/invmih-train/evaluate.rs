@@ -78,7 +78,9 @@ pub fn evaluate(mut args: EvaluateArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
     let sets = sets(&args)?;
-    if let Some(report) = args.report.as_ref().filter(|&report| report == &args.out) {
+    let same =
+        |report: &Path| std::path::absolute(report).ok() == std::path::absolute(&args.out).ok();
+    if let Some(report) = args.report.as_ref().filter(|report| same(report)) {
         return Err(Error::ReportFolder(report.clone()));
     }
     let report = args.report.as_deref().map(ReportFiles::create).transpose()?;

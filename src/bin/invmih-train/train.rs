@@ -179,8 +179,7 @@ pub fn train(mut args: TrainArgs) -> Result<(), Error> {
 
 /// Says which grids are for experiments alone.
 fn tell_of_other_grids(grids: &[Grid]) {
-    let used = |grid: &Grid| Grid::for_secrets(grid.secrets() as u32).is_ok_and(|of| of == *grid);
-    for grid in grids.iter().filter(|grid| !used(grid)) {
+    for grid in distinct(grids).into_iter().filter(|grid| !Grid::SHIPPED.contains(grid)) {
         say!(
             "grid {grid} is for experiments: elements and evaluate take 2x2, 3x2, 4x2, 3x3 and 4x4"
         );
