@@ -124,6 +124,17 @@ fn what_cannot_work_is_refused() {
 }
 
 #[test]
+fn weights_are_described_whatever_is_wrong_with_others() {
+    let hiding = concat!(env!("CARGO_MANIFEST_DIR"), "/models/hiding.safetensors");
+    let output = invmih_train(&["info", "missing-1", hiding, "missing-2"]);
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout.contains("hiding.safetensors: hiding"), "{stdout}");
+    assert!(stderr.contains("missing-1") && stderr.contains("missing-2"), "{stderr}");
+}
+
+#[test]
 fn a_benchmark_prints_a_line_for_each_direction_and_one_of_memory() {
     let run = "bench --secrets 6 --width 40 --height 36 --runs 1 --device cpu --threads 1";
     let (stdout, _) = worked(&run.split(' ').collect::<Vec<_>>());

@@ -91,16 +91,16 @@ impl fmt::Display for Damage {
     }
 }
 
-/// R'G'B' to Y'CbCr (BT.709: Y' from 16 to 235, Cb and Cr from 16 to 240), rounded, and back.
+/// R'G'B' to Y'CbCr (BT.709: 219 levels of Y', 224 of Cb and of Cr), rounded, and back.
 fn through_video(rgb: [u8; 3]) -> [u8; 3] {
     const RED: f64 = 0.2126;
     const BLUE: f64 = 0.0722;
-    let round = |value: f64, span: f64, from: f64| (value * span + from).round();
+    let rounded = |value: f64, levels: f64| (value * levels).round() / levels;
     let [r, g, b] = rgb.map(|level| f64::from(level) / 255.0);
     let y = RED * r + (1.0 - RED - BLUE) * g + BLUE * b;
-    let luma = (round(y, 219.0, 16.0) - 16.0) / 219.0;
-    let blue = (round((b - y) / (2.0 - 2.0 * BLUE), 224.0, 128.0) - 128.0) / 224.0;
-    let red = (round((r - y) / (2.0 - 2.0 * RED), 224.0, 128.0) - 128.0) / 224.0;
+    let luma = rounded(y, 219.0);
+    let blue = rounded((b - y) / (2.0 - 2.0 * BLUE), 224.0);
+    let red = rounded((r - y) / (2.0 - 2.0 * RED), 224.0);
     let r = luma + red * (2.0 - 2.0 * RED);
     let b = luma + blue * (2.0 - 2.0 * BLUE);
     let g = (luma - RED * r - BLUE * b) / (1.0 - RED - BLUE);

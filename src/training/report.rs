@@ -31,12 +31,16 @@ pub struct ReportFiles {
 }
 
 impl ReportFiles {
-    /// Makes the folder.
+    /// Makes the folder; `pictures` is the one that what is measured goes to.
     ///
     /// # Errors
     /// [`Error::ReportName`], [`Error::ReportFolder`], [`Error::Io`].
-    pub fn create(file: &Path) -> Result<Self, Error> {
-        if file.is_dir() || file.as_os_str().as_encoded_bytes().ends_with(b"/") {
+    pub fn create(file: &Path, pictures: &Path) -> Result<Self, Error> {
+        let absolute = |path| std::path::absolute(path).ok();
+        if absolute(file) == absolute(pictures)
+            || file.is_dir()
+            || file.as_os_str().as_encoded_bytes().ends_with(b"/")
+        {
             return Err(Error::ReportFolder(file.into()));
         }
         if file.extension().is_none() {

@@ -78,12 +78,8 @@ pub fn evaluate(mut args: EvaluateArgs) -> Result<(), Error> {
     let device = device::parse(&args.device)?;
     set_threads(args.threads);
     let sets = sets(&args)?;
-    let same =
-        |report: &Path| std::path::absolute(report).ok() == std::path::absolute(&args.out).ok();
-    if let Some(report) = args.report.as_ref().filter(|report| same(report)) {
-        return Err(Error::ReportFolder(report.clone()));
-    }
-    let report = args.report.as_deref().map(ReportFiles::create).transpose()?;
+    let report = args.report.as_deref().map(|file| ReportFiles::create(file, &args.out));
+    let report = report.transpose()?;
     say!(
         "| images | N | picture | PSNR RGB | SSIM RGB | PSNR Y | SSIM Y | worst PSNR RGB | worst SSIM RGB |"
     );

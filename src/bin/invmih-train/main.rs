@@ -55,15 +55,27 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::evaluate(args),
         Command::Bench(args) => bench::bench(args),
         Command::Plot { output, out } => speed::plot(&output, &out),
-        Command::Info { files } => files.iter().try_for_each(|file| info(file)),
+        Command::Info { files } => info_of_all(&files),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("invmih-train: {error}");
+            complain(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn complain(error: &Error) {
+    eprintln!("invmih-train: {error}");
+}
+
+/// Describes each file that can be, whatever is wrong with others.
+fn info_of_all(files: &[PathBuf]) -> Result<(), Error> {
+    let mut failures: Vec<Error> = files.iter().filter_map(|file| info(file).err()).collect();
+    let last = failures.pop();
+    failures.iter().for_each(complain);
+    last.map_or(Ok(()), Err)
 }
 
 fn info(path: &Path) -> Result<(), Error> {
