@@ -2,7 +2,7 @@
 //! Photographs in memory, and random patches of them.
 
 use std::f64::consts::PI;
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
@@ -25,7 +25,7 @@ const COLOUR_DETAIL: f64 = 1.2;
 
 /// One photograph in so many is held out for validation,
 const HELD_OUT_OF: usize = 20;
-/// no fewer than a cover and four secrets take, and no more than with sixteen.
+/// no fewer than a cover and four secrets take, and no more than with sixteen: a second cover shares secrets.
 const LEAST_HELD_OUT: usize = 5;
 const MOST_HELD_OUT: usize = 17;
 
@@ -105,7 +105,7 @@ impl Photographs {
 
     /// The middles of some photographs, counted round again past the last: as many ×3×size×size of
     /// f32 in [0, 1].
-    pub fn middles(&self, places: Range<usize>, size: i64) -> Tensor {
+    pub fn middles(&self, places: impl Iterator<Item = usize>, size: i64) -> Tensor {
         let middle = |place: usize| {
             let picture = &self.pictures[place % self.pictures.len()];
             let (height, width) = (picture.size()[1], picture.size()[2]);

@@ -37,11 +37,12 @@ pub struct Batch {
 
 impl Batch {
     /// The batch of a step: a random grid and patches, half of the time scrambled so that a
-    /// passphrase costs little. It depends on seed and step alone, so that a run can go on.
+    /// passphrase costs little. It depends on seed, stage and step alone, so that a run can go on.
     pub fn random(config: &Config, photographs: &Photographs, step: u64) -> Self {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&config.seed.to_le_bytes());
         seed[8..16].copy_from_slice(&step.to_le_bytes());
+        seed[16] = config.stage as u8;
         let mut rng = StdRng::from_seed(seed);
         let Config { batch, patch, device, .. } = *config;
         let grid = config.grids[rng.random_range(0..config.grids.len())];

@@ -203,6 +203,11 @@ impl State {
         self.description.terms != Terms::of(config)
     }
 
+    /// Whether the rate was another up to here.
+    pub fn is_of_another_rate(&self, config: &Config) -> bool {
+        self.description.terms.rate != config.rate
+    }
+
     /// What is other than it was up to here and may be, as `--patch 144, so far 96`.
     pub fn changes(&self, config: &Config) -> Vec<String> {
         let options = |terms: &Terms, budget: Budget| {

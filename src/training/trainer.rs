@@ -149,8 +149,9 @@ impl<'a> Trainer<'a> {
         self.standing = state.standing().clone();
         if state.is_of_other_terms(&self.config) {
             // Losses and norms are of another size, and a rate that was lowered is not halved again.
-            let Standing { step, progress, skipped, .. } = self.standing;
-            self.standing = Standing { step, progress, skipped, ..Standing::default() };
+            let Standing { step, progress, skipped, setbacks, .. } = self.standing;
+            let setbacks = if state.is_of_another_rate(&self.config) { 0 } else { setbacks };
+            self.standing = Standing { step, progress, skipped, setbacks, ..Standing::default() };
         }
         if let (true, Some(sensitivity)) = (self.config.noise_shaping, state.sensitivity()) {
             self.modules.shape_noise(sensitivity);
@@ -236,20 +237,25 @@ impl<'a> Trainer<'a> {
         match self.standing.watch.judge(values[0]) {
             Verdict::Step => self.descend(&outcome.loss, rate),
             Verdict::Skip => self.standing.skipped += 1,
-            Verdict::GoBack => {
-                if self.standing.setbacks == MOST_SETBACKS {
-                    return Err(Error::Diverged(MOST_SETBACKS));
-                }
-                self.standing.setbacks += 1;
-                assign(&self.variables, &good.older.variables);
-                self.average.go_back(&good.older.averages);
-                good.forget_newer();
-                self.optimizer = Optimizer::new(self.config.method);
-                schedule.halve();
-                self.checkpoint()?;
-            }
+            Verdict::GoBack => self.go_back(schedule, good)?,
         }
         Ok(values)
+    }
+
+    /// Takes up the last good values, which stay in the folder also where the run gives up.
+    fn go_back(&mut self, schedule: &mut Schedule, good: &mut Good) -> Result<(), Error> {
+        assign(&self.variables, &good.older.variables);
+        self.average.go_back(&good.older.averages);
+        good.forget_newer();
+        self.optimizer = Optimizer::new(self.config.method);
+        self.shape_noise();
+        if self.standing.setbacks == MOST_SETBACKS {
+            self.checkpoint()?;
+            return Err(Error::Diverged(MOST_SETBACKS));
+        }
+        self.standing.setbacks += 1;
+        schedule.halve();
+        self.checkpoint()
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -36,10 +36,12 @@ pub struct Validation {
 }
 
 impl Validation {
-    /// The middles of some photographs, a batch a grid, from the first on and round again.
+    /// The middles of photographs, a batch a grid: the first ones are the covers, the others their
+    /// secrets, from the first on and round again.
     pub fn new(config: &Config, photographs: &Photographs) -> Self {
+        let others = photographs.len().saturating_sub(COVERS).max(1);
         let batch = |&grid: &Grid| {
-            let secrets = COVERS..COVERS * (1 + grid.secrets());
+            let secrets = (0..COVERS * grid.secrets()).map(|place| COVERS + place % others);
             let secrets = photographs.middles(secrets, config.patch);
             Batch {
                 grid,
@@ -74,5 +76,39 @@ impl Validation {
         let scores = self.batches.iter().map(score).collect();
         self.due = Instant::now() + SHORTEST.max(SPARSENESS * started.elapsed());
         scores
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::preset::Preset;
+    use crate::training::run::Stage;
+    use indicatif::ProgressBar;
+    use std::path::Path;
+    use tch::Device;
+
+    #[test]
+    fn no_cover_is_among_the_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        for level in 0..17u8 {
+            let path = folder.path().join(format!("{level}.png"));
+            image::RgbImage::from_pixel(24, 24, image::Rgb([level; 3])).save(path).unwrap();
+        }
+        let folders = [folder.path().into()];
+        let progress = ProgressBar::hidden();
+        let photographs = Photographs::load(&folders, 24, Device::Cpu, &progress).unwrap();
+        let grids = ["2x2", "3x3", "4x4"].map(|grid| grid.parse().unwrap()).into();
+        let config = Config::of(Preset::Shipped, Stage::Joint, grids, Path::new(""));
+        let validation = Validation::new(&Config { patch: 24, ..config }, &photographs);
+        for Batch { grid, covers, secrets, .. } in &validation.batches {
+            assert_eq!(secrets.size()[0], (COVERS * grid.secrets()) as i64);
+            let levels = |pictures: &Tensor| {
+                let means = pictures.mean_dim([1i64, 2, 3].as_slice(), false, None);
+                Vec::<f32>::try_from(means).unwrap()
+            };
+            let (covers, secrets) = (levels(covers), levels(secrets));
+            assert!(covers.iter().all(|cover| !secrets.contains(cover)), "{grid}");
+        }
     }
 }

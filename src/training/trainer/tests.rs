@@ -157,11 +157,37 @@ fn losses_without_end_go_back_and_then_give_up() {
     // A rate of the user's own is not halved again.
     let state = State::open(folder.path()).unwrap().unwrap();
     assert_eq!(state.standing().setbacks, 5);
-    for (rate, setbacks) in [(config.rate, 5), (config.rate / 10.0, 0)] {
-        let config = Config { rate, ..trainer.config.clone() };
+    let other = trainer.config.seed + 1;
+    for (rate, seed, setbacks) in
+        [(config.rate, 1, 5), (config.rate, other, 5), (config.rate / 10.0, 1, 0)]
+    {
+        let config = Config { rate, seed, ..trainer.config.clone() };
         let mut next = Trainer::new(config, &photographs, &photographs, &[]).unwrap();
         next.restore(&state).unwrap();
         assert_eq!(next.standing.setbacks, setbacks);
+    }
+}
+
+#[test]
+fn who_gives_up_leaves_the_last_good_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photographs, config) = (photographs(folder.path()), config(folder.path(), Stage::Hiding));
+    let mut trainer = Trainer::new(config, &photographs, &photographs, &[]).unwrap();
+    let mut good = Good::new(trainer.snapshot());
+    let bad = trainer.variables.iter().map(|(name, tensor)| (name.clone(), tensor.ones_like()));
+    let bad: HashMap<_, _> = bad.collect();
+    assign(&trainer.variables, &bad);
+    trainer.average.go_back(&bad);
+    trainer.checkpoint().unwrap();
+    trainer.standing.setbacks = MOST_SETBACKS;
+    let mut schedule = trainer.schedule();
+    let error = trainer.go_back(&mut schedule, &mut good).unwrap_err();
+    assert!(matches!(error, Error::Diverged(MOST_SETBACKS)), "{error}");
+    let state = State::open(folder.path()).unwrap().unwrap();
+    for (kind, expected) in [("variable", &good.older.variables), ("average", &good.older.averages)]
+    {
+        let saved = state.complete(kind, &trainer.variables, Device::Cpu).unwrap();
+        assert!(expected.iter().all(|(name, tensor)| saved[name] == *tensor), "{kind}");
     }
 }
 
