@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use common::pipeline::{small_weights, within};
@@ -39,6 +40,9 @@ fn pipelines_side_by_side_give_what_one_gives() {
         tch::set_num_threads(1);
         let alone = samples(&nested(), "end", "sink");
         assert_eq!(alone.len(), 6 * 4 * 4);
+        // Of pictures that are all alike one could take another's place.
+        let pictures: HashSet<_> = alone.iter().map(|(_, picture)| picture).collect();
+        assert!(pictures.len() >= 4 * 4, "{} pictures", pictures.len());
         let run = || std::thread::spawn(|| samples(&nested(), "end", "sink"));
         let together: Vec<_> = (0..PIPELINES).map(|_| run()).collect();
         for pipeline in together {

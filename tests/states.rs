@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -159,5 +160,7 @@ fn properties_set_while_playing_leave_the_run_as_it_is() {
     });
     let made = made.lock().unwrap();
     assert_eq!(made[0].len(), 12 * common::SECRETS);
+    let pictures: HashSet<_> = made[0].iter().collect();
+    assert!(pictures.len() > common::SECRETS, "{} pictures", pictures.len());
     assert!(made[0] == made[1], "other frames");
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A pipeline of both elements at 64×64, and what it leaves in memory.
 
-use std::path::PathBuf;
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -11,11 +11,18 @@ use gstinvmih::network::rescaling::Rescaling;
 use gstinvmih::network::weights::{self, Header, Module};
 use gstinvmih::network::{Device, Grid};
 use tch::nn::VarStore;
+use tch::{Kind, Tensor};
 
 use super::{SECRETS, init};
 
-/// A folder of weights with one InvBlock a module, for tests of many frames.
-pub fn small_weights() -> PathBuf {
+/// A folder of weights with one InvBlock a module, for tests of many frames: always the same, and no
+/// identity, so that a revealed secret shows what was hidden.
+pub fn small_weights() -> &'static Path {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(make_small_weights);
+    &FOLDER
+}
+
+fn make_small_weights() -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("small-weights");
     std::fs::create_dir_all(&folder).unwrap();
     let grid = Grid::for_secrets(SECRETS as u32).unwrap();
@@ -26,7 +33,13 @@ pub fn small_weights() -> PathBuf {
             Module::Hiding(_) => drop(Hiding::new(&store.root(), blocks, clamp)),
             Module::Rescaling(grid) => drop(Rescaling::new(&store.root(), grid, blocks, clamp)),
         }
-        weights::save(&folder, Header { module, blocks, clamp }, &store.variables()).unwrap();
+        let variables = store.variables().into_iter();
+        let waves = variables.map(|(name, variable)| {
+            let count = variable.numel() as i64;
+            let values = Tensor::arange(count, (Kind::Float, Device::Cpu)).sin() * 0.05;
+            (name, values.view_as(&variable))
+        });
+        weights::save(&folder, Header { module, blocks, clamp }, &waves.collect()).unwrap();
     }
     folder
 }
