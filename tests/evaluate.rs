@@ -146,6 +146,25 @@ fn a_report_of_a_failed_evaluation_says_so() {
 }
 
 #[test]
+fn groups_before_a_broken_picture_are_counted() {
+    let parent = tempfile::tempdir().unwrap();
+    let images = folder(parent.path(), "images");
+    for k in 0..5 {
+        let copy = Path::new(&images).join(format!("{k}.png"));
+        fs::copy(&copy, Path::new(&images).join(format!("x{k}.png"))).unwrap();
+    }
+    fs::write(Path::new(&images).join("x1.png"), "no picture").unwrap();
+    let [out, report] = ["out", "r.md"].map(|name| parent.path().join(name));
+    let (out, report) = (out.to_str().unwrap(), report.to_str().unwrap());
+    let call =
+        ["evaluate", "--out", out, "--report", report, "--images", &images, "--threads", "1"];
+    refused(&call, &["x1.png"]);
+    let text = fs::read_to_string(report).unwrap();
+    // Four secrets of the one whole group.
+    assert!(text.contains("| images | 4 | **this plugin** | 4 |"), "{text}");
+}
+
+#[test]
 fn a_reader_that_goes_away_stops_nothing() {
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/hiding.safetensors");
     let mut child = Command::new(env!("CARGO_BIN_EXE_invmih-train"))

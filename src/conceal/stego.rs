@@ -259,7 +259,7 @@ impl InvMihConceal {
         let pairs: Vec<_> = batch.iter().map(|paired| (&paired.frame, &paired.mosaic)).collect();
         let start = Instant::now();
         // Refinement can take minutes: who stops or seeks does not wait for it.
-        let stegos = model.conceal_batch_while(&pairs, &|| self.is_wanted(&batch))?;
+        let stegos = model.conceal_batch(&pairs, &|| self.is_wanted(&batch))?;
         if !self.is_wanted(&batch) {
             return Ok(vec![]);
         }

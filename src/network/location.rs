@@ -28,8 +28,9 @@ impl WeightsPaths {
 
     /// Takes the first folder with both files.
     fn first(folders: &[PathBuf], grid: Grid) -> Result<Self, Error> {
-        let rescaling = Module::Rescaling(grid).file_name();
-        let hiding = Module::Hiding(None).file_name();
+        let file = |folder: &PathBuf, module| Some(serving(folder, module)?.1);
+        let rescaling = |folder| file(folder, Module::Rescaling(grid));
+        let hiding = |folder| file(folder, Module::Hiding(Some(grid)));
         let missing = |file| Error::WeightsMissing {
             secrets: grid.secrets(),
             file,
@@ -39,24 +40,22 @@ impl WeightsPaths {
                 .collect::<Vec<_>>()
                 .join(", "),
         };
-        let found = folders
-            .iter()
-            .find_map(|folder| Some((hiding_in(folder, grid)?, file(folder, &rescaling)?)));
-        found.map(|(hiding, rescaling)| Self { hiding, rescaling }).ok_or_else(|| {
-            let lacks_rescaling = folders.iter().all(|folder| file(folder, &rescaling).is_none());
-            missing(if lacks_rescaling { rescaling } else { hiding })
+        let both = |folder| Some(Self { hiding: hiding(folder)?, rescaling: rescaling(folder)? });
+        folders.iter().find_map(both).ok_or_else(|| {
+            let lacks_rescaling = folders.iter().all(|folder| rescaling(folder).is_none());
+            let lacking =
+                if lacks_rescaling { Module::Rescaling(grid) } else { Module::Hiding(None) };
+            missing(lacking.file_name())
         })
     }
 }
 
-/// The file of the hiding module that serves a grid in a folder: the grid's own wins.
-pub fn hiding_in(folder: &Path, grid: Grid) -> Option<PathBuf> {
-    let modules = Module::Hiding(Some(grid)).candidates();
-    modules.iter().find_map(|module| file(folder, &module.file_name()))
-}
-
-fn file(folder: &Path, name: &str) -> Option<PathBuf> {
-    Some(folder.join(name)).filter(|path| path.is_file())
+/// The module that serves as a module in a folder, with its file: a grid's own hiding module wins over
+/// the one for all.
+pub fn serving(folder: &Path, module: Module) -> Option<(Module, PathBuf)> {
+    let candidates = module.candidates().into_iter();
+    let mut files = candidates.map(|candidate| (candidate, folder.join(candidate.file_name())));
+    files.find(|(_, path)| path.is_file())
 }
 
 fn default_folders() -> Vec<PathBuf> {

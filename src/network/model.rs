@@ -224,26 +224,18 @@ impl Model {
     /// # Errors
     /// [`Error::FrameSize`], [`Error::Torch`].
     pub fn conceal(&self, cover: &Frame, mosaic: &Mosaic) -> Result<Frame, Error> {
-        let mut stegos = self.conceal_batch(&[(cover, mosaic)])?;
+        let mut stegos = self.conceal_batch(&[(cover, mosaic)], &|| true)?;
         Ok(stegos.swap_remove(0))
     }
 
     /// Hides a mosaic in each of some covers of one size, in one pass of the network: as many
     /// stegos, in the covers' order. They may differ from those of [`conceal`](Self::conceal) by
-    /// the rounding of convolutions that a batch blocks in another way.
+    /// the rounding of convolutions that a batch blocks in another way. A stego is no longer refined once
+    /// `wanted`, asked before each step, says no.
     ///
     /// # Errors
     /// [`Error::FrameSize`], [`Error::FrameSmall`], [`Error::Torch`].
-    pub fn conceal_batch(&self, pairs: &[(&Frame, &Mosaic)]) -> Result<Vec<Frame>, Error> {
-        self.conceal_batch_while(pairs, &|| true)
-    }
-
-    /// As [`conceal_batch`](Self::conceal_batch); a stego is not refined once `wanted`, asked before
-    /// each step, says no.
-    ///
-    /// # Errors
-    /// As [`conceal_batch`](Self::conceal_batch).
-    pub fn conceal_batch_while(
+    pub fn conceal_batch(
         &self,
         pairs: &[(&Frame, &Mosaic)],
         wanted: &dyn Fn() -> bool,

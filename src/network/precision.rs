@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //! In which numbers and which memory layout the convolutions compute.
 
+use clap::ValueEnum;
 use tch::{Device, Kind, Tensor};
 
 /// Arithmetic of the convolutions; coupling, wavelet and residual stream are always f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Precision {
     /// bf16, channels innermost in memory.
     Bf16,

@@ -326,11 +326,12 @@ impl InvMihReveal {
                 false => Err(gst::FlowError::NotLinked),
             };
             gst::trace!(CAT, obj = pad, "{pushed:?}");
-            if let Some(flow) = self.state.lock().unwrap().flow(pad, pushed) {
-                combined = flow;
-            }
+            let Some(flow) = self.state.lock().unwrap().flow(pad, pushed) else {
+                continue;
+            };
+            combined = flow;
             // What the pads after this one had before does not count until they have had their turn.
-            if let Err(error) = combined
+            if let Err(error) = pushed
                 && !matches!(error, gst::FlowError::NotLinked | gst::FlowError::Eos)
             {
                 return combined;

@@ -42,7 +42,7 @@ impl Times {
     }
 }
 
-/// Times conceal (mosaic and stego) and reveal of noise, 8-bit frames in and out.
+/// Times conceal (mosaic and stego) and reveal of noise in itself, 8-bit frames in and out.
 ///
 /// # Errors
 /// Those of [`Model`].
@@ -53,12 +53,9 @@ pub fn measure(
     runs: usize,
 ) -> Result<(Times, Times), Error> {
     let (width, height) = size;
-    let noise = |seed: usize| {
-        let byte = |k: usize| (k.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 13) as u8;
-        Frame::new(width, height, (0..width * height * 3).map(byte).collect())
-    };
-    let cover = noise(0)?;
-    let secrets = (1..=grid.secrets()).map(noise).collect::<Result<Vec<_>, _>>()?;
+    let byte = |k: usize| (k.wrapping_mul(2_654_435_761) >> 13) as u8;
+    let cover = Frame::new(width, height, (0..width * height * 3).map(byte).collect())?;
+    let secrets = vec![cover.clone(); grid.secrets()];
     let conceal =
         Times::of(runs, || model.conceal(&cover, &model.mosaic(&secrets, None)?).map(drop))?;
     let stego = model.conceal(&cover, &model.mosaic(&secrets, None)?)?;

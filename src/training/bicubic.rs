@@ -9,7 +9,7 @@ use super::Error;
 use super::dataset::bicubic;
 use super::losses::bicubic_tiles;
 use crate::network::hiding::Hiding;
-use crate::network::location::hiding_in;
+use crate::network::location::serving;
 use crate::network::mosaic::{cut, splice};
 use crate::network::weights::{Module, WeightsFile};
 use crate::network::{Frame, Grid, Precision, caught};
@@ -28,8 +28,9 @@ impl BicubicModel {
     /// # Errors
     /// [`Error::Network`] for weights that are missing or cannot be used.
     pub fn open(folder: &Path, grid: Grid, device: Device) -> Result<Self, Error> {
+        let serving = serving(folder, Module::Hiding(Some(grid))).map(|(_, path)| path);
         let general = || folder.join(Module::Hiding(None).file_name());
-        let file = WeightsFile::open(&hiding_in(folder, grid).unwrap_or_else(general))?;
+        let file = WeightsFile::open(&serving.unwrap_or_else(general))?;
         let precision = Precision::best(device);
         caught(|| {
             let hiding = Hiding::restored(&file, device, precision)?;

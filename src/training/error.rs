@@ -79,7 +79,7 @@ pub enum Error {
         /// What must divide them.
         step: (usize, usize),
     },
-    /// A folder to go on from that has no weights for what is trained.
+    /// A folder to go on from that has no weights.
     #[error("there are no weights to go on from in '{0}': check --resume")]
     NothingToResume(PathBuf),
     /// A run's state that is cut short or of another make.

@@ -29,7 +29,7 @@ pub struct Group {
 const COVER_EVERY: usize = 5;
 
 /// Groups of consecutive files, a cover then N secrets. Each but the first begins `COVER_EVERY`
-/// files after the one before, or N + 1 if that is less, so that each file is used; the last ones
+/// files after the one before, which is at most N + 1, so that each file is used; the last ones
 /// wrap round to the first files.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub fn groups(files: &[PathBuf], grid: Grid) -> Result<Vec<Group>, Error> {
         return Err(Error::Pictures { found: files.len(), needed: size, secrets: grid.secrets() });
     }
     let groups = (0..files.len())
-        .step_by(size.min(COVER_EVERY))
+        .step_by(COVER_EVERY)
         .map(|first| {
             let mut members = files.iter().cycle().skip(first).take(size).cloned();
             let cover = members.next().unwrap_or_default();

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use super::Error;
 use crate::network::Grid;
+use crate::network::location::serving;
 use crate::network::weights::Module;
 use crate::whole_file;
 
 /// Makes the folder `out` if need be and reserves it for one run, until what this returns is dropped:
-/// two would overwrite each other's weights.
+/// two would overwrite each other's weights. What a run that was killed left half written goes.
 ///
 /// # Errors
 /// [`Error::Busy`] while another run has it, [`Error::Io`].
@@ -19,10 +20,12 @@ pub fn reserve(out: &Path) -> Result<File, Error> {
     fs::create_dir_all(out).map_err(failed)?;
     let folder = File::open(out).map_err(failed)?;
     match folder.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(Error::Busy(out.into())),
+        Err(TryLockError::WouldBlock) => return Err(Error::Busy(out.into())),
+        Ok(()) => whole_file::remove_unfinished(out).map_err(failed)?,
         // Not every file system can reserve a folder; that is no reason not to train.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(folder),
+        Err(TryLockError::Error(_)) => {}
     }
+    Ok(folder)
 }
 
 /// Whether two paths are of one folder.
@@ -67,13 +70,13 @@ pub fn check_own_hiding(out: &Path, grids: &[Grid]) -> Result<(), Error> {
 /// [`Error::Io`].
 pub fn bring(from: &Path, to: &Path, modules: &[Module]) -> Result<(), Error> {
     for &module in modules {
-        let Some(name) = found(from, module).map(Module::file_name) else {
+        let Some((served, source)) = serving(from, module) else {
             continue;
         };
-        if found(to, module).is_some() {
+        if serving(to, module).is_some() {
             continue;
         }
-        let (source, target) = (from.join(&name), to.join(&name));
+        let target = to.join(served.file_name());
         let failed = |path: &Path| {
             let path = path.to_path_buf();
             |source| Error::Io { path, source }
@@ -93,15 +96,8 @@ fn has_weights(folder: &Path) -> Result<bool, Error> {
 
 /// The files of those modules that the folder has no weights for.
 pub fn absent(folder: &Path, modules: &[Module]) -> Vec<String> {
-    let absent = modules.iter().filter(|&&module| found(folder, module).is_none());
+    let absent = modules.iter().filter(|&&module| serving(folder, module).is_none());
     absent.map(|module| module.file_name()).collect()
-}
-
-/// The module whose file in a folder serves as a module: a hiding module for one grid starts from its
-/// own or from the one for all.
-pub(super) fn found(folder: &Path, module: Module) -> Option<Module> {
-    let mut candidates = module.candidates().into_iter();
-    candidates.find(|candidate| folder.join(candidate.file_name()).is_file())
 }
 
 #[cfg(test)]
@@ -113,10 +109,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("new");
         let run = reserve(&out).unwrap();
+        let unfinished = out.join(".invmih-unfinished-a1b2c3");
+        std::fs::write(&unfinished, "half").unwrap();
+        std::fs::write(out.join("another"), "whole").unwrap();
         let error = reserve(&out).unwrap_err().to_string();
         assert!(error.contains("another run") && error.contains("--out"), "{error}");
+        assert!(unfinished.exists());
         drop(run);
         reserve(&out).unwrap();
+        assert!(!unfinished.exists() && out.join("another").exists());
     }
 
     #[test]

@@ -8,8 +8,8 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::Error;
-use super::folders::found;
 use crate::network::hiding::Hiding;
+use crate::network::location::serving;
 use crate::network::noise_shaping::NoiseShaper;
 use crate::network::rescaling::Rescaling;
 use crate::network::weights::{Header, Module, SENSITIVITY, WeightsFile, save};
@@ -21,10 +21,8 @@ const RESCALING_CLAMP: f64 = 1.0;
 
 /// The first file that serves as a module in some folders.
 fn first_with(module: Module, folders: &[PathBuf]) -> Result<Option<WeightsFile>, Error> {
-    let mut found = folders.iter().filter_map(|folder| Some((folder, found(folder, module)?)));
-    let file = found.next();
-    let file = file.map(|(folder, own)| WeightsFile::open_as(&folder.join(own.file_name()), own));
-    Ok(file.transpose()?)
+    let first = folders.iter().find_map(|folder| serving(folder, module));
+    Ok(first.map(|(served, path)| WeightsFile::open_as(&path, served)).transpose()?)
 }
 
 /// The most InvBlocks that some modules have in a folder, if it has one of them.

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Recipes: the paper's, and the one behind the shipped weights.
 
+use clap::ValueEnum;
+
 use super::losses::{Measure, Weights};
 use super::optimizer::Method;
 use super::run::Stage;
 use super::schedule::Shape;
 
 /// A recipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
-    /// Eq. 3 with its λ, Adam at 2e-4 halved four times over the whole run (paper, section 3.1). What
-    /// the paper leaves open is as in the other recipe: a warm-up, clipped gradients, averaged weights,
+    /// Eq. 3 of the paper.
+    ///
+    /// With its λ, Adam at 2e-4 halved four times over the whole run (paper, section 3.1). What the
+    /// paper leaves open is as in the other recipe: a warm-up, clipped gradients, averaged weights,
     /// half of the mosaics scrambled, β2 = 0.99, and noise for hiding while rescaling is trained alone.
     Paper,
+    /// The recipe of models/README.md.
+    ///
     /// No divergence term, the cover's error weighed against the secrets', Muon, a cosine to zero.
     Shipped,
 }

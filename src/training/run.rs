@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -19,7 +20,7 @@ use crate::network::Grid;
 use crate::network::weights::Module;
 
 /// Which modules a run trains (paper, section 3.1: each alone, then jointly).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Hiding alone, on mosaics of the rescaling modules that it goes on from, bicubic ones without.
@@ -91,8 +92,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// A stage alone by a recipe: an hour on the CPU, the paper's numbers of InvBlocks, one patch of
-    /// 144 pixels a step.
+    /// A stage alone by a recipe: an hour on the CPU, the paper's numbers of InvBlocks, patches of
+    /// 144 pixels, a step's of one cover, or of one secret where rescaling is trained alone.
     pub fn of(preset: Preset, stage: Stage, grids: Vec<Grid>, out: &Path) -> Self {
         Self {
             stages: vec![stage],

@@ -66,9 +66,8 @@ fn parse(text: &str) -> Vec<Time> {
         if let Some(name) = line.strip_prefix("# ") {
             program = name.into();
         } else if let Some(memory) = memory(line) {
-            times.iter_mut().rev().take_while(|time| time.memory.is_none()).for_each(|time| {
-                time.memory = Some(memory);
-            });
+            let own = |time: &&mut Time| time.memory.is_none() && time.program == program;
+            times.iter_mut().rev().take_while(own).for_each(|time| time.memory = Some(memory));
         } else {
             times.extend(time(line, &program));
         }
@@ -198,6 +197,9 @@ precision Bf16 peak memory 252 MiB
         };
         assert_eq!(times[3], last);
         assert_eq!((times[0].memory, times[0].seconds), (Some(919.0), 13.537));
+        // Theirs broke off before it told of memory.
+        let times = parse(&OUTPUT.replace(" peak memory 919 MiB", ""));
+        assert_eq!((times[0].memory, times[3].memory), (None, Some(252.0)));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
+use clap::Args;
 use clap::builder::RangedI64ValueParser;
-use clap::{Args, ValueEnum};
 use gstinvmih::network::{Device, Grid, Model, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::benchmark::{Times, measure, peak_memory, peak_rate};
@@ -31,7 +31,7 @@ pub struct BenchArgs {
     device: String,
     /// Precision of the convolutions; by default what the device is good at.
     #[arg(long)]
-    precision: Option<PrecisionName>,
+    precision: Option<Precision>,
     /// Folder of weights; by default where the elements look.
     #[arg(long)]
     models: Option<PathBuf>,
@@ -40,31 +40,11 @@ pub struct BenchArgs {
     threads: Option<NonZeroU16>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum PrecisionName {
-    /// bf16, channels innermost in memory.
-    Bf16,
-    /// f32, channels innermost in memory.
-    F32,
-    /// f32, planes in memory, as the authors' program computes.
-    F32Planes,
-}
-
-impl From<PrecisionName> for Precision {
-    fn from(name: PrecisionName) -> Self {
-        match name {
-            PrecisionName::Bf16 => Self::Bf16,
-            PrecisionName::F32 => Self::F32,
-            PrecisionName::F32Planes => Self::F32Planes,
-        }
-    }
-}
-
 /// Prints a line each for conceal and reveal, then what they hold and what a GPU can do.
 pub fn bench(args: BenchArgs) -> Result<(), Error> {
     set_threads(args.threads);
     let (grid, device) = (Grid::for_secrets(args.secrets)?, device::parse(&args.device)?);
-    let precision = args.precision.map_or(Precision::best(device), Precision::from);
+    let precision = args.precision.unwrap_or(Precision::best(device));
     let model = Model::open_in(args.models.as_deref(), grid, device, precision)?;
     let size @ (width, height) = (args.width.into(), args.height.into());
     let (conceal, reveal) = measure(&model, grid, size, args.runs.get().into())?;

@@ -107,14 +107,13 @@ fn measure_sets(
             // One sheet for each number of secrets, of the first folder.
             let first = measured.iter().all(|entry| entry.secrets != secrets);
             let sheet = report.filter(|_| first).map(|report| report.sheet(secrets));
-            let entry = measure_set(args, device, set, secrets, sheet.as_deref())?;
-            print_scores(&entry.images, secrets, "cover", &entry.scores.cover);
-            print_scores(&entry.images, secrets, "secret", &entry.scores.secret);
-            for (damage, scores) in &entry.damaged {
-                print_scores(&entry.images, secrets, &format!("stego, {damage}"), &scores.cover);
-                print_scores(&entry.images, secrets, &format!("secret, {damage}"), &scores.secret);
+            let mut entry = unmeasured(set, secrets, args.damage);
+            let result = measure_set(args, device, set, sheet.as_deref(), &mut entry);
+            if entry.scores.secret.count() > 0 {
+                print_entry(&entry);
+                measured.push(entry);
             }
-            measured.push(entry);
+            result?;
         }
     }
     Ok(())
@@ -126,8 +125,8 @@ struct Set {
     files: Vec<PathBuf>,
 }
 
-/// The folders, each known to have enough pictures, and all weights to be there, before anything is
-/// measured.
+/// The folders, each known to have enough pictures, and the weights of the whole network to be there,
+/// before anything is measured.
 fn sets(args: &EvaluateArgs) -> Result<Vec<Set>, Error> {
     if args.bicubic.is_none() {
         for &secrets in &args.secrets {
@@ -159,39 +158,44 @@ fn name(folder: &Path) -> Result<String, Error> {
     Ok(whole.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
-/// Measures the groups of a folder; the first one also goes to a contact sheet.
+/// What is to be measured of a folder.
+fn unmeasured(set: &Set, secrets: u32, damage: bool) -> Measured {
+    let damaged = match damage {
+        true => Damage::ALL.map(|damage| (damage, SideScores::default())).into(),
+        false => Vec::new(),
+    };
+    Measured { images: set.name.clone(), secrets, scores: SideScores::default(), damaged }
+}
+
+/// Measures the groups of a folder; the first one also goes to a contact sheet. What came before a
+/// picture that cannot be read stays in the entry.
 fn measure_set(
     args: &EvaluateArgs,
     device: Device,
     set: &Set,
-    secrets: u32,
     sheet: Option<&Path>,
-) -> Result<Measured, Error> {
-    let grid = Grid::for_secrets(secrets)?;
+    entry: &mut Measured,
+) -> Result<(), Error> {
+    let Measured { images, secrets, scores, damaged } = entry;
+    let grid = Grid::for_secrets(*secrets)?;
     let network = network(args, grid, device)?;
-    let images = set.name.clone();
     let mut groups = groups(&set.files, grid)?;
     groups.truncate(args.covers.map_or(usize::MAX, NonZeroUsize::get));
     let progress = progress_bar("{msg} [{bar:30}] {pos}/{len}, {eta} left");
     progress.set_length(groups.len() as u64);
     progress.set_message(format!("{images}, {secrets} secrets"));
-    let mut scores = SideScores::default();
-    let mut damaged: Vec<_> = match args.damage {
-        true => Damage::ALL.map(|damage| (damage, SideScores::default())).into(),
-        false => Vec::new(),
-    };
     for (k, group) in groups.iter().enumerate() {
-        let out = args.out.join(&images).join(format!("{secrets}")).join(format!("{k:03}"));
-        let (cover, revealed) = measure(&network, group, &out, &mut scores)?;
+        let out = args.out.join(&*images).join(format!("{secrets}")).join(format!("{k:03}"));
+        let (cover, revealed) = measure(&network, group, &out, scores)?;
         if let Some(path) = sheet.filter(|_| k == 0) {
             let failed = |source| Error::Picture { path: path.into(), source };
             sheet::draw(&cover, &revealed).save(path).map_err(failed)?;
         }
-        measure_damaged(&network, &cover.received, &revealed, k as u64, &mut damaged)?;
+        measure_damaged(&network, &cover.received, &revealed, k as u64, damaged)?;
         progress.inc(1);
     }
     progress.finish_and_clear();
-    Ok(Measured { images, secrets, scores, damaged })
+    Ok(())
 }
 
 fn network(args: &EvaluateArgs, grid: Grid, device: Device) -> Result<Network, Error> {
@@ -218,6 +222,17 @@ fn command(passphrase: Option<&str>) -> String {
         }
     });
     shown.collect::<Vec<_>>().join(" ")
+}
+
+fn print_entry(entry: &Measured) {
+    let Measured { images, secrets, scores, damaged } = entry;
+    let print = |picture: &str, scores| print_scores(images, *secrets, picture, scores);
+    print("cover", &scores.cover);
+    print("secret", &scores.secret);
+    for (damage, scores) in damaged {
+        print(&format!("stego, {damage}"), &scores.cover);
+        print(&format!("secret, {damage}"), &scores.secret);
+    }
 }
 
 fn print_scores(images: &str, secrets: u32, picture: &str, scores: &Scores) {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clap::Args;
 use clap::builder::RangedI64ValueParser;
-use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
 use gstinvmih::network::weights::{MOST_BLOCKS, Module};
@@ -44,10 +44,10 @@ pub struct TrainArgs {
     own_hiding: bool,
     /// Recipe: the paper's, or the one behind the shipped weights.
     #[arg(long, default_value = "shipped")]
-    preset: PresetName,
+    preset: Preset,
     /// One stage alone; by default all three share the budget, in this order.
     #[arg(long)]
-    stage: Option<StageName>,
+    stage: Option<Stage>,
     /// Budget in minutes. Over each stage's share of it the shipped recipe's learning rate falls to
     /// zero; the paper's is halved, four times in all.
     #[arg(long, default_value = "60", value_parser = minutes, conflicts_with = "steps")]
@@ -89,43 +89,6 @@ pub struct TrainArgs {
     /// Seed of patches and fresh weights.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum StageName {
-    /// Hiding alone, on mosaics of the weights that it goes on from, bicubic ones without.
-    Hiding,
-    /// Rescaling alone, with noise in place of hiding.
-    Rescaling,
-    /// Both.
-    Joint,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum PresetName {
-    /// Eq. 3 of the paper.
-    Paper,
-    /// The recipe of models/README.md.
-    Shipped,
-}
-
-impl From<PresetName> for Preset {
-    fn from(name: PresetName) -> Self {
-        match name {
-            PresetName::Paper => Self::Paper,
-            PresetName::Shipped => Self::Shipped,
-        }
-    }
-}
-
-impl From<StageName> for Stage {
-    fn from(name: StageName) -> Self {
-        match name {
-            StageName::Hiding => Self::Hiding,
-            StageName::Rescaling => Self::Rescaling,
-            StageName::Joint => Self::Joint,
-        }
-    }
 }
 
 /// Trains, and writes the averaged weights to a folder.
@@ -281,13 +244,13 @@ fn stop_when_asked() -> impl Fn() -> bool {
 /// The stages asked for, with their shares of the budget.
 fn stages(args: &TrainArgs) -> Vec<(Stage, f64)> {
     match args.stage {
-        Some(stage) => vec![(stage.into(), 1.0)],
+        Some(stage) => vec![(stage, 1.0)],
         None => Preset::STAGES.to_vec(),
     }
 }
 
 fn config(args: &TrainArgs, device: Device, stage: Stage, share: f64) -> Config {
-    let preset = Preset::from(args.preset);
+    let preset = args.preset;
     let recipe = Config::of(preset, stage, distinct(args.grid.iter().copied()), &args.out);
     Config {
         stages: stages(args).into_iter().map(|(stage, _)| stage).collect(),

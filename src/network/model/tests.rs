@@ -2,6 +2,7 @@
 //! Models on small frames.
 
 use super::*;
+use std::cell::Cell;
 use tch::Kind;
 
 #[test]
@@ -35,7 +36,7 @@ fn a_batch_hides_as_one_cover_after_the_other() {
     let mosaics: Vec<_> =
         (0..3).map(|k| model.mosaic(&[4, 5, 6, 7].map(|u| frame(k + u)), None).unwrap()).collect();
     let pairs: Vec<_> = covers.iter().zip(&mosaics).collect();
-    let together = model.conceal_batch(&pairs).unwrap();
+    let together = model.conceal_batch(&pairs, &|| true).unwrap();
     let alone = pairs.iter().map(|(cover, mosaic)| model.conceal(cover, mosaic).unwrap());
     for (together, alone) in together.iter().zip(alone) {
         let pairs = together.pixels().iter().zip(alone.pixels());
@@ -44,9 +45,11 @@ fn a_batch_hides_as_one_cover_after_the_other() {
         let largest = levels.iter().max().unwrap();
         assert!(*largest <= 1 && different * 100 <= levels.len(), "{different}, {largest}");
     }
-    assert!(model.conceal_batch(&[]).unwrap().is_empty());
+    assert!(model.conceal_batch(&[], &|| true).unwrap().is_empty());
     let small = Frame::new(2, 2, vec![0; 12]).unwrap();
-    assert!(model.conceal_batch(&[(&covers[0], &mosaics[0]), (&small, &mosaics[0])]).is_err());
+    assert!(
+        model.conceal_batch(&[(&covers[0], &mosaics[0]), (&small, &mosaics[0])], &|| true).is_err()
+    );
 }
 
 #[test]
@@ -158,7 +161,15 @@ fn refinement_that_is_no_longer_wanted_ends() {
     let cover = waves(32, FINE, 5);
     let conceal = |steps, wanted: &dyn Fn() -> bool| {
         let mosaic = model.mosaic_to_refine(&secrets, None, steps).unwrap();
-        model.conceal_batch_while(&[(&cover, &mosaic)], wanted).unwrap()
+        model.conceal_batch(&[(&cover, &mosaic)], wanted).unwrap()
     };
     assert_eq!(conceal(1000, &|| false), conceal(0, &|| true));
+    // Each step asks anew.
+    let asked = Cell::new(0);
+    let stego = conceal(1000, &|| {
+        asked.set(asked.get() + 1);
+        asked.get() < 4
+    });
+    assert_eq!(asked.get(), 4);
+    assert_ne!(stego, conceal(0, &|| true));
 }
