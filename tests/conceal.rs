@@ -128,6 +128,32 @@ fn only_the_first_cover_may_come_without_a_timestamp() {
 }
 
 #[test]
+fn the_first_frame_of_each_stream_may_come_without_a_timestamp() {
+    let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 0);
+    let mut conceal = Conceal::new(&format, &format);
+    let untimed = |seed| {
+        let mut frame = buffer(&picture(SIZE.0, SIZE.1, seed), &format, 0);
+        frame.get_mut().unwrap().set_pts(None);
+        frame
+    };
+    for (u, still) in secrets(SIZE, 10).iter().enumerate().skip(1) {
+        conceal.push_still(u, still, &format);
+    }
+    let mut stego = |name, secret| {
+        for (pad, seed) in [(&mut conceal.secrets[0], secret), (&mut conceal.cover, 1)] {
+            let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+            pad.push_event(gst::event::StreamStart::new(name));
+            pad.push_event(gst::event::Caps::new(&format.to_caps().unwrap()));
+            pad.push_event(gst::event::Segment::new(&segment));
+            pad.push(untimed(seed)).unwrap();
+        }
+        conceal.secrets[0].push_event(gst::event::Eos::new());
+        read(&conceal.cover.pull().unwrap(), &format)
+    };
+    assert_ne!(stego("first", 10), stego("second", 20));
+}
+
+#[test]
 fn a_secret_that_ends_without_a_frame_is_named() {
     let format = info(VideoFormat::Rgb, SIZE.0, SIZE.1, 25);
     let mut conceal = Conceal::new(&format, &format);

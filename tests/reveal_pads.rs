@@ -92,6 +92,32 @@ fn a_stego_without_anyone_to_take_it_is_not_linked() {
 }
 
 #[test]
+fn a_number_of_stegos_is_none_of_a_sequences_frames() {
+    for (output, answered) in [("sequence", false), ("preview", true)] {
+        let pipeline = parsed(&format!(
+            "videotestsrc num-buffers=7 ! video/x-raw,format=RGB,width=64,height=64,framerate=25/1 \
+             ! invmihreveal model-location={} output={output} name=reveal ! fakesink",
+            small_weights().display()
+        ));
+        pipeline.set_state(gst::State::Paused).unwrap();
+        pipeline.state(gst::ClockTime::from_seconds(60)).0.unwrap();
+        let src = pipeline.by_name("reveal").unwrap().static_pad("src").unwrap();
+        let second = src.query_convert::<Option<gst::format::Default>>(gst::ClockTime::SECOND);
+        assert_eq!(second.is_some(), answered, "{output}");
+        let seek = gst::event::Seek::new(
+            1.0,
+            gst::SeekFlags::FLUSH,
+            gst::SeekType::Set,
+            gst::format::Default::from_u64(2),
+            gst::SeekType::None,
+            gst::format::Default::NONE,
+        );
+        assert_eq!(src.send_event(seek), answered, "{output}");
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+}
+
+#[test]
 fn a_queue_too_small_for_a_sequence_holds_no_other_pad_back() {
     let line = format!(
         "videotestsrc num-buffers=3 ! video/x-raw,format=RGB,width=64,height=64 \

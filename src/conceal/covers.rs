@@ -29,7 +29,7 @@ pub struct Cover {
 pub struct Covers {
     queue: VecDeque<Cover>,
     format: Format,
-    /// Whether a frame came since the start or the last flush.
+    /// Whether a frame came since the start of the stream or the last flush.
     begun: bool,
     /// How many came from the pad since the start.
     taken: u64,
@@ -45,6 +45,11 @@ impl Covers {
     /// Of the frames to come.
     pub fn info(&self) -> Option<&VideoInfo> {
         self.format.info()
+    }
+
+    /// The next to come from the pad is its stream's first.
+    pub fn start_stream(&mut self) {
+        self.begun = false;
     }
 
     /// The number of the next to come from the pad.

@@ -22,9 +22,12 @@ impl InvMihConceal {
                 }
                 self.parent_sink_event(pad.upcast_ref(), event)
             }
+            EventView::StreamStart(_) => {
+                pad.imp().start_stream();
+                self.parent_sink_event(pad.upcast_ref(), event)
+            }
             EventView::FlushStart(_)
             | EventView::FlushStop(_)
-            | EventView::StreamStart(_)
             | EventView::Gap(_)
             | EventView::Eos(_) => self.parent_sink_event(pad.upcast_ref(), event),
             _ => true,
@@ -41,7 +44,10 @@ impl InvMihConceal {
             }
             // Before its caps nothing is known of what is missing.
             EventView::Gap(_) if self.state.lock().unwrap().covers.info().is_none() => return true,
-            EventView::StreamStart(_) => self.hold_event(event.clone()),
+            EventView::StreamStart(_) => {
+                self.state.lock().unwrap().covers.start_stream();
+                self.hold_event(event.clone());
+            }
             EventView::FlushStop(_)
             | EventView::Segment(_)
             | EventView::Gap(_)

@@ -28,6 +28,8 @@ struct State {
     current: Option<Picture>,
     /// Whether a frame came since the start or the last flush.
     begun: bool,
+    /// Whether one of the stream did that is under way.
+    stream_begun: bool,
     /// Whether nobody has asked for the current frame yet.
     fresh: bool,
     converter: Option<VideoConverter>,
@@ -51,7 +53,10 @@ impl PadImpl for SecretPad {}
 
 impl AggregatorPadImpl for SecretPad {
     fn flush(&self, aggregator: &gst_base::Aggregator) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.state.lock().unwrap().begun = false;
+        {
+            let mut state = self.state.lock().unwrap();
+            (state.begun, state.stream_begun) = (false, false);
+        }
         let flow = self.parent_flush(aggregator);
         // New ones may have been dropped on their way behind the frames.
         if let Some(caps) = self.obj().current_caps()
@@ -74,6 +79,11 @@ impl SecretPad {
         self.state.lock().unwrap().format.set(caps)
     }
 
+    /// The next frame is its stream's first.
+    pub fn start_stream(&self) {
+        self.state.lock().unwrap().stream_begun = false;
+    }
+
     /// Forgets all frames.
     pub fn reset(&self) {
         *self.state.lock().unwrap() = State::default();
@@ -90,7 +100,7 @@ impl SecretPad {
         let pad = self.obj();
         let mut state = self.state.lock().unwrap();
         while let Some(buffer) = pad.peek_buffer() {
-            let Some(shown) = covers::shown(pad.upcast_ref(), &buffer, !state.begun)? else {
+            let Some(shown) = covers::shown(pad.upcast_ref(), &buffer, !state.stream_begun)? else {
                 return Ok(false);
             };
             let gap = is_gap(&buffer);
@@ -102,7 +112,7 @@ impl SecretPad {
             if !gap {
                 state.current = Some(state.format.picture(&*pad, buffer)?);
                 state.fresh = true;
-                state.begun = true;
+                (state.begun, state.stream_begun) = (true, true);
             }
             pad.drop_buffer();
         }

@@ -6,7 +6,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::imp::{CAT, InvMihReveal};
-use super::output::secret_caps;
+use super::output::{Output, secret_caps};
 use super::session::secret_of;
 use crate::video;
 
@@ -35,6 +35,11 @@ impl InvMihReveal {
         match event.view() {
             // A stego that its decoder skips is lost with all its secrets.
             gst::EventView::Qos(_) => true,
+            gst::EventView::Seek(seek)
+                if seek.get().3.format() == gst::Format::Default && self.counts_more(pad) =>
+            {
+                false
+            }
             _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
         }
     }
@@ -82,6 +87,9 @@ impl InvMihReveal {
 
     /// Formats pass through, sizes and frame rates may differ from pad to pad.
     pub(super) fn query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        if is_in_frames(query) && self.counts_more(pad) {
+            return false;
+        }
         match query.view_mut() {
             gst::QueryViewMut::Caps(query) => {
                 let others = match pad.direction() {
@@ -117,6 +125,15 @@ impl InvMihReveal {
         }
     }
 
+    /// Whether a pad has several frames for each stego, so that a number of those says nothing of these.
+    fn counts_more(&self, pad: &gst::Pad) -> bool {
+        let state = self.state.lock().unwrap();
+        let output = state.session.as_ref().map(|session| session.output);
+        pad.direction() == gst::PadDirection::Src
+            && secret_of(pad).is_none()
+            && output == Some(Output::Sequence)
+    }
+
     /// Says which neighbour takes no format that carries secrets.
     fn refuse_formats(&self, pads: &[gst::Pad]) {
         for pad in pads {
@@ -139,6 +156,21 @@ impl InvMihReveal {
             query.set(live, min.saturating_add(own), max.map(|max| max.saturating_add(own)));
         }
         true
+    }
+}
+
+/// Whether a query asks for a number of frames or for what one is in another format.
+fn is_in_frames(query: &gst::QueryRef) -> bool {
+    let frames = gst::Format::Default;
+    match query.view() {
+        gst::QueryView::Position(query) => query.format() == frames,
+        gst::QueryView::Duration(query) => query.format() == frames,
+        gst::QueryView::Seeking(query) => query.format() == frames,
+        gst::QueryView::Convert(query) => {
+            let (from, to) = query.get();
+            from.format() == frames || to == frames
+        }
+        _ => false,
     }
 }
 
