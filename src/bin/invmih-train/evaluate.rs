@@ -184,7 +184,7 @@ fn measure_set(
     let progress = progress_bar("{msg} [{bar:30}] {pos}/{len}, {eta} left");
     progress.set_length(groups.len() as u64);
     progress.set_message(format!("{images}, {secrets} secrets"));
-    for (k, group) in groups.iter().enumerate() {
+    let result = groups.iter().enumerate().try_for_each(|(k, group)| {
         let out = args.out.join(&*images).join(format!("{secrets}")).join(format!("{k:03}"));
         let (cover, revealed) = measure(&network, group, &out, scores)?;
         if let Some(path) = sheet.filter(|_| k == 0) {
@@ -193,9 +193,10 @@ fn measure_set(
         }
         measure_damaged(&network, &cover.received, &revealed, k as u64, damaged)?;
         progress.inc(1);
-    }
+        Ok(())
+    });
     progress.finish_and_clear();
-    Ok(())
+    result
 }
 
 fn network(args: &EvaluateArgs, grid: Grid, device: Device) -> Result<Network, Error> {

@@ -157,10 +157,8 @@ fn losses_without_end_go_back_and_then_give_up() {
     // A rate of the user's own is not halved again.
     let state = State::open(folder.path()).unwrap().unwrap();
     assert_eq!(state.standing().setbacks, 5);
-    let other = trainer.config.seed + 1;
-    for (rate, seed, setbacks) in
-        [(config.rate, 1, 5), (config.rate, other, 5), (config.rate / 10.0, 1, 0)]
-    {
+    let (rate, seed) = (config.rate, config.seed);
+    for (rate, seed, setbacks) in [(rate, seed, 5), (rate, seed + 1, 5), (rate / 10.0, seed, 0)] {
         let config = Config { rate, seed, ..trainer.config.clone() };
         let mut next = Trainer::new(config, &photographs, &photographs, &[]).unwrap();
         next.restore(&state).unwrap();
