@@ -167,6 +167,15 @@ fn losses_without_end_go_back_and_then_give_up() {
 }
 
 #[test]
+fn each_stage_draws_patches_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let photographs = photographs(folder.path());
+    let covers = |stage| Batch::random(&config(folder.path(), stage), &photographs, 0).covers;
+    assert_eq!(covers(Stage::Hiding), covers(Stage::Hiding));
+    assert_ne!(covers(Stage::Hiding), covers(Stage::Joint));
+}
+
+#[test]
 fn who_gives_up_leaves_the_last_good_values() {
     let folder = tempfile::tempdir().unwrap();
     let (photographs, config) = (photographs(folder.path()), config(folder.path(), Stage::Hiding));
