@@ -84,7 +84,7 @@ fn rounding(criterion: &mut Criterion) {
     let shaper = NoiseShaper::new(&sensitivity, Device::Cpu).unwrap();
     group.bench_function("to the nearest", |bencher| bencher.iter(|| black_box(quantise(&stego))));
     group.bench_function("for reveal", |bencher| {
-        bencher.iter(|| black_box(shaper.quantise(&stego)))
+        bencher.iter(|| black_box(shaper.quantise(&stego, None)))
     });
     group.finish();
 }

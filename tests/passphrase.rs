@@ -11,7 +11,7 @@ use common::SECRETS;
 use common::launch::PHOTOS;
 use common::pipeline::{both, run_to_end};
 use gst::prelude::*;
-use gstinvmih::network::{Frame, Grid, Model, Scrambler, device};
+use gstinvmih::network::{Effort, Frame, Grid, Model, Scrambler, device};
 use gstinvmih::training::metrics::psnr;
 use image::RgbImage;
 use image::imageops::crop_imm;
@@ -46,7 +46,8 @@ impl Hidden {
         let model = Model::open(None, grid, device::parse("auto").unwrap()).unwrap();
         let mut frames = photographs(secrets, size);
         let secrets = frames.split_off(1);
-        let mosaic = model.mosaic(&secrets, scrambler(passphrase).as_ref()).unwrap();
+        let effort = Effort { refine: 0, enhance: true };
+        let mosaic = model.mosaic_for(&secrets, scrambler(passphrase).as_ref(), effort).unwrap();
         let stego = model.conceal(&frames[0], &mosaic).unwrap();
         Self { model, secrets, stego }
     }

@@ -9,7 +9,7 @@ use common::{FORMATS, MODEL, SECRETS, buffer, bus, error_text, info, init, pictu
 use gst::prelude::*;
 use gst_check::Harness;
 use gst_video::{VideoFormat, VideoInfo};
-use gstinvmih::network::Frame;
+use gstinvmih::network::{Effort, Frame};
 
 const SIZE: (usize, usize) = (24, 16);
 
@@ -36,7 +36,8 @@ fn src_info(harness: &Harness) -> VideoInfo {
 
 static STEGO: LazyLock<Frame> = LazyLock::new(|| {
     let secrets: Vec<_> = (0..SECRETS).map(|u| picture(SIZE.0, SIZE.1, 10 + u)).collect();
-    let mosaic = MODEL.mosaic(&secrets, None).unwrap();
+    let effort = Effort { refine: 0, enhance: true };
+    let mosaic = MODEL.mosaic_for(&secrets, None, effort).unwrap();
     MODEL.conceal(&picture(SIZE.0, SIZE.1, 1), &mosaic).unwrap()
 });
 

@@ -201,9 +201,9 @@ impl AggregatorImpl for InvMihConceal {
         self.start_waiting(if stills.is_none() { secrets } else { 0 });
         self.refused.store(false, Ordering::Relaxed);
         *self.stats.lock().unwrap() = Stats::default();
-        let (batch_size, refine) = (settings.batch_size as usize, settings.refine);
+        let (batch_size, effort) = (settings.batch_size as usize, settings.effort);
         *self.state.lock().unwrap() =
-            State { model, secrets, scrambler, stills, batch_size, refine, ..State::default() };
+            State { model, secrets, scrambler, stills, batch_size, effort, ..State::default() };
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use gst::glib;
 use gst::prelude::*;
 
-use crate::network::MOST_STEPS;
+use crate::network::{Effort, MOST_STEPS};
 use crate::settings::ModelSettings;
 
 const MOST_COVERS: u32 = 32;
@@ -17,8 +17,8 @@ pub struct Settings {
     pub secret_location: Option<PathBuf>,
     /// From 1 to 32.
     pub batch_size: u32,
-    /// Gradient steps.
-    pub refine: u32,
+    /// What is done for each stego besides the network's pass.
+    pub effort: Effort,
     pub post_messages: bool,
 }
 
@@ -28,7 +28,7 @@ impl Default for Settings {
             model: ModelSettings::default(),
             secret_location: None,
             batch_size: 1,
-            refine: 0,
+            effort: Effort { refine: 0, enhance: true },
             post_messages: false,
         }
     }
@@ -68,6 +68,15 @@ impl Settings {
                 .default_value(0)
                 .mutable_ready()
                 .build(),
+            glib::ParamSpecBoolean::builder("enhance")
+                .nick("Enhance")
+                .blurb(
+                    "Whether each stego carries in its lowest bits what reveal would miss of the secrets: \
+                     they come back much better, and finding it out takes longer than the network's pass",
+                )
+                .default_value(true)
+                .mutable_ready()
+                .build(),
             glib::ParamSpecBoolean::builder("post-messages")
                 .nick("Post messages")
                 .blurb(
@@ -87,7 +96,8 @@ impl Settings {
         match name {
             "secret-location" => self.secret_location = value.get().expect(CHECKED),
             "batch-size" => self.batch_size = value.get().expect(CHECKED),
-            "refine" => self.refine = value.get().expect(CHECKED),
+            "refine" => self.effort.refine = value.get().expect(CHECKED),
+            "enhance" => self.effort.enhance = value.get().expect(CHECKED),
             "post-messages" => self.post_messages = value.get().expect(CHECKED),
             name => self.model.set(name, value),
         }
@@ -98,7 +108,8 @@ impl Settings {
         match name {
             "secret-location" => self.secret_location.to_value(),
             "batch-size" => self.batch_size.to_value(),
-            "refine" => self.refine.to_value(),
+            "refine" => self.effort.refine.to_value(),
+            "enhance" => self.effort.enhance.to_value(),
             "post-messages" => self.post_messages.to_value(),
             name => self.model.get(name),
         }

@@ -14,7 +14,7 @@ use super::held_events::HeldEvents;
 use super::imp::{CAT, InvMihConceal};
 use super::stills::Stills;
 use crate::latency::{Pass, PassTime};
-use crate::network::{Frame, Model, Mosaic, Scrambler};
+use crate::network::{Effort, Frame, Model, Mosaic, Scrambler};
 use crate::settings::check_number;
 use crate::video;
 
@@ -34,8 +34,8 @@ pub struct State {
     /// Counts what made mosaics out of date, one that is in the making too.
     pub forgotten: u32,
     pub batch_size: usize,
-    /// Gradient steps after the network.
-    pub refine: u32,
+    /// For each stego.
+    pub effort: Effort,
     pub batch: Vec<Paired>,
     /// The next cover, while applications are told of it.
     pub selected: Option<gst::Sample>,
@@ -220,12 +220,12 @@ impl InvMihConceal {
     /// A cover with the mosaic of its secrets; none if these have gone in the meantime, then the
     /// cover waits.
     fn pair(&self, cover: Cover) -> Result<Option<Paired>, gst::ErrorMessage> {
-        let (model, scrambler, stills, needed, refine, kept, forgotten) = {
+        let (model, scrambler, stills, needed, effort, kept, forgotten) = {
             let mut state = self.state.lock().unwrap();
             let model = state.model()?;
             let (scrambler, stills) = (state.scrambler.clone(), state.stills.clone());
             let (kept, forgotten) = (state.mosaic.take(), state.forgotten);
-            (model, scrambler, stills, state.secrets, state.refine, kept, forgotten)
+            (model, scrambler, stills, state.secrets, state.effort, kept, forgotten)
         };
         let frame = video::read(&cover.picture.buffer, &cover.picture.info)?;
         let size = (frame.width(), frame.height());
@@ -240,7 +240,7 @@ impl InvMihConceal {
                     return Ok(None);
                 }
                 let start = Instant::now();
-                let mosaic = model.mosaic_to_refine(&secrets, scrambler.as_deref(), refine)?;
+                let mosaic = model.mosaic_for(&secrets, scrambler.as_deref(), effort)?;
                 took = start.elapsed();
                 mosaic
             }

@@ -32,6 +32,11 @@ impl Decomposition {
         Self::new(2, 2, 1.0, device)
     }
 
+    /// The orthonormal DCT of square blocks.
+    pub fn dct(side: usize, device: Device) -> Self {
+        Self::new(side, side, 1.0, device)
+    }
+
     fn new(rows: usize, columns: usize, scale: f64, device: Device) -> Self {
         let (vertical, horizontal) = (dct(rows), dct(columns));
         let mut basis = Vec::with_capacity((rows * columns).pow(2));

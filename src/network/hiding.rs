@@ -10,7 +10,7 @@ use super::decomposition::Decomposition;
 use super::headroom::with_headroom;
 use super::noise_shaping::NoiseShaper;
 use super::precision::Precision;
-use super::quantisation::quantise;
+use super::quantisation::{quantise, to_bytes};
 use super::weights::{Header, WeightsFile};
 
 /// Channels of the Haar bands of an RGB picture.
@@ -62,8 +62,17 @@ impl Hiding {
     /// The stego B×3×H×W as an 8-bit file holds it, in [0, 1].
     pub fn quantise(&self, stego: &Tensor) -> Tensor {
         match &self.shaper {
-            Some(shaper) => shaper.quantise(stego),
+            Some(shaper) => shaper.quantise(stego, None),
             None => quantise(stego),
+        }
+    }
+
+    /// As [`quantise`](Self::quantise), so that bytes have the parity of the bits, of the stego's size: 0, 1 or
+    /// [`FREE`](super::quantisation::FREE).
+    pub fn carrying(&self, stego: &Tensor, bits: &Tensor) -> Tensor {
+        match &self.shaper {
+            Some(shaper) => shaper.quantise(stego, Some(bits)),
+            None => to_bytes(&(stego * 255.0), Some(bits)) / 255.0,
         }
     }
 

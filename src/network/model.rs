@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use super::dense::computed_by;
+use super::enhancement::{Corrections, Enhancement};
 use super::exit::before_exit;
 use super::hiding::Hiding;
 use super::location::WeightsPaths;
@@ -18,9 +19,11 @@ use super::weights::{Module, WeightsFile};
 use super::{Error, Frame, Grid, Precision, Scrambler, caught};
 
 mod area;
+mod mosaic;
 mod shared;
 
 use area::{Area, fitting};
+pub use mosaic::{Effort, Mosaic};
 
 /// The network for one grid on one device.
 #[derive(Debug)]
@@ -37,37 +40,6 @@ pub struct Model {
 // SAFETY: the weights are never written after `load`, their copies for the crate's own kernels once, under
 // a lock; and libtorch's operators may read one tensor from several threads at once.
 unsafe impl Sync for Model {}
-
-/// A mosaic secret image, ready to be concealed in covers of its size.
-#[derive(Debug)]
-pub struct Mosaic {
-    /// 1×3×h×w, the area that the grid and the wavelet divide.
-    tensor: Tensor,
-    width: usize,
-    height: usize,
-    /// If its stegos are to be refined.
-    refinement: Option<Refinement>,
-}
-
-/// Shares the tensors, which are never written.
-impl Clone for Mosaic {
-    fn clone(&self) -> Self {
-        let (tensor, refinement) = (self.tensor.shallow_clone(), self.refinement.clone());
-        Self { tensor, refinement, ..*self }
-    }
-}
-
-impl Mosaic {
-    /// Width in pixels of the covers that it fits.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    /// Height in pixels of the covers that it fits.
-    pub fn height(&self) -> usize {
-        self.height
-    }
-}
 
 impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,6 +116,12 @@ impl Model {
         self.reveal(&black, None).map(drop)
     }
 
+    /// The grid of its secrets.
+    #[cfg(test)]
+    pub fn grid(&self) -> Grid {
+        self.grid
+    }
+
     /// Floating-point operations of the convolutions of one conceal and of one reveal.
     ///
     /// # Errors
@@ -188,24 +166,22 @@ impl Model {
                 Some(scrambler) => scrambler.like(&mosaic).scramble(&mosaic),
                 None => mosaic,
             };
-            Ok(Mosaic { tensor, width, height, refinement: None })
+            Ok(Mosaic { tensor, width, height, refinement: None, enhancement: None })
         })
     }
 
-    /// As [`mosaic`](Self::mosaic); each stego that it is hidden in is refined in `steps` gradient steps
-    /// to be nearer to its cover and to reveal more of the secrets. A step takes some four times as
-    /// long as a reveal.
+    /// As [`mosaic`](Self::mosaic), for stegos that more is done for.
     ///
     /// # Errors
     /// As [`mosaic`](Self::mosaic).
-    pub fn mosaic_to_refine(
+    pub fn mosaic_for(
         &self,
         secrets: &[Frame],
         scrambler: Option<&Scrambler>,
-        steps: u32,
+        effort: Effort,
     ) -> Result<Mosaic, Error> {
         let mut mosaic = self.mosaic(secrets, scrambler)?;
-        if steps == 0 {
+        if effort == Effort::default() {
             return Ok(mosaic);
         }
         let area = self.area(mosaic.width, mosaic.height)?;
@@ -213,7 +189,12 @@ impl Model {
             let levels = secrets.iter().map(|secret| area.of(&secret.levels(self.device)));
             let secrets = Tensor::cat(&levels.collect::<Vec<_>>(), 0);
             let scrambling = scrambler.map(|scrambler| scrambler.like(&mosaic.tensor));
-            mosaic.refinement = Some(Refinement { steps, secrets, scrambling });
+            mosaic.enhancement = effort.enhance.then(|| Enhancement {
+                secrets: secrets.shallow_clone(),
+                scrambling: scrambling.clone().zip(scrambler.map(|own| own.key().clone())),
+            });
+            let Effort { refine: steps, .. } = effort;
+            mosaic.refinement = (steps > 0).then_some(Refinement { steps, secrets, scrambling });
             Ok(mosaic)
         })
     }
@@ -272,16 +253,19 @@ impl Model {
         let covers = pairs.iter().map(|(cover, _)| cover.to_tensor(self.device)).collect();
         let mosaics = pairs.iter().map(|(_, mosaic)| mosaic.tensor.shallow_clone()).collect();
         let (stegos, mosaics) = (joined(covers), joined(mosaics));
-        let mut covers = area.of(&stegos);
+        let covers = area.of(&stegos);
         let hidden = self.hiding.conceal(&covers, &mosaics, self.precision);
         let network = self.revealing(area);
         for (row, (_, mosaic)) in (0..).zip(pairs) {
+            let [mut stego, mut cover] = [&hidden, &covers].map(|all| all.narrow(0, row, 1));
             if let Some(refinement) = &mosaic.refinement {
-                let [mut stego, cover] = [&hidden, &covers].map(|all| all.narrow(0, row, 1));
                 stego.copy_(&refinement.refined(&network, &stego, &cover, wanted));
             }
+            cover.copy_(&match &mosaic.enhancement {
+                Some(enhancement) => enhancement.embedded(&network, &stego, wanted),
+                None => self.hiding.quantise(&stego),
+            });
         }
-        covers.copy_(&self.hiding.quantise(&hidden));
         Frame::from_tensor(&stegos)
     }
 
@@ -304,9 +288,14 @@ impl Model {
     ) -> Result<Vec<Frame>, Error> {
         let area = self.area(stego.width(), stego.height())?;
         guarded(|| {
+            let key = scrambler.map(Scrambler::key);
+            let corrections = Corrections::read(stego, self.grid, area.size(), key, self.device);
             let tiles = cut(&self.reveal_mosaic(stego, area, scrambler), self.grid);
-            let bytes = tiles.split(self.together(area) as i64, 0).into_iter().flat_map(|some| {
+            let together = self.together(area);
+            let tiles = tiles.split(together as i64, 0).into_iter().enumerate();
+            let bytes = tiles.flat_map(|(group, some)| {
                 let secrets = self.rescaling.upscale(&some, self.precision);
+                corrections.add_to(&secrets, group * together);
                 Frame::bytes(&area.extended(&secrets, stego))
             });
             // A GPU has all its work before it is waited for.

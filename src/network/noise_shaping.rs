@@ -10,7 +10,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::quantisation::straight_through;
+use super::quantisation::{straight_through, to_bytes};
 
 /// Values of a 2×2 block in RGB.
 const VALUES: usize = 12;
@@ -74,19 +74,23 @@ impl NoiseShaper {
         blocks.conv2d(&self.inverse, None::<&Tensor>, 1, 0, 1, 1).pixel_shuffle(2)
     }
 
-    /// Clamps N×3×H×W of even sides to [0, 1] and rounds to 1/255. The gradient passes as through
+    /// Clamps N×3×H×W of even sides to [0, 1] and rounds to 1/255, so that bytes have the parity of what
+    /// `bits` there are, of the same size, 0, 1 or [`FREE`](super::quantisation::FREE). The gradient passes as through
     /// [`quantise`](super::quantisation::quantise).
-    pub fn quantise(&self, picture: &Tensor) -> Tensor {
-        straight_through(picture, |levels| self.round(&levels.pixel_unshuffle(2)).pixel_shuffle(2))
+    pub fn quantise(&self, picture: &Tensor, bits: Option<&Tensor>) -> Tensor {
+        let bits = bits.map(|bits| bits.pixel_unshuffle(2));
+        let round = |levels: Tensor| self.round(&levels.pixel_unshuffle(2), bits.as_ref());
+        straight_through(picture, |levels| round(levels).pixel_shuffle(2))
     }
 
-    /// Levels of 0 to 255, N×12×H/2×W/2.
-    fn round(&self, levels: &Tensor) -> Tensor {
+    /// Levels of 0 to 255, N×12×H/2×W/2, and what bits they have to carry, as [`to_bytes`] takes them.
+    fn round(&self, levels: &Tensor, bits: Option<&Tensor>) -> Tensor {
         let errors = levels.zeros_like();
         for Step { value, compensation } in &self.steps {
             let level = levels.narrow(1, *value, 1);
             let wanted = &level - errors.conv2d(compensation, None::<&Tensor>, 1, 0, 1, 1);
-            let error = wanted.round().clamp(0.0, 255.0) - level;
+            let bits = bits.map(|bits| bits.narrow(1, *value, 1));
+            let error = to_bytes(&wanted, bits.as_ref()) - level;
             errors.narrow(1, *value, 1).copy_(&error);
         }
         (levels + errors).round()
@@ -149,7 +153,7 @@ mod tests {
     fn the_error_goes_where_it_costs_little() {
         let (picture, sensitivity) = (picture(), sensitivity());
         let shaper = NoiseShaper::new(&sensitivity, Device::Cpu).unwrap();
-        let shaped = shaper.quantise(&picture);
+        let shaped = shaper.quantise(&picture, None);
         let levels = &shaped * 255.0;
         assert!((&levels - levels.round()).abs().max().double_value(&[]) < 1e-3);
         let plain = super::super::quantisation::quantise(&picture);
@@ -162,7 +166,7 @@ mod tests {
     fn even_sensitivity_rounds_to_the_nearest() {
         let picture = picture();
         let even = Tensor::eye(12, (Kind::Float, Device::Cpu)) * 7.0;
-        let shaped = NoiseShaper::new(&even, Device::Cpu).unwrap().quantise(&picture);
+        let shaped = NoiseShaper::new(&even, Device::Cpu).unwrap().quantise(&picture, None);
         let nearest = super::super::quantisation::quantise(&picture);
         assert!((shaped - nearest).abs().max().double_value(&[]) < 1e-6);
     }

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! From a passphrase to a key, and from the key to a stream of numbers.
 
+use std::fmt;
+
 use argon2::{Algorithm, Argon2, Params, Version};
+use blake2::Blake2sMac;
+use blake2::digest::consts::U12;
+use blake2::digest::{KeyInit, Mac};
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 
@@ -13,9 +18,18 @@ const SALT: &[u8] = b"gst-plugin-invmih passphrase 1";
 const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
 
+/// Bytes of what makes a cipher's stream another one.
+pub(super) const NONCE: usize = 12;
+
 /// What a passphrase stands for. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key([u8; 32]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
+}
 
 impl Key {
     /// Derives the key with Argon2id; takes some tenths of a second on purpose.
@@ -37,12 +51,33 @@ impl Key {
         Self(bytes)
     }
 
+    /// What nobody without the key can tell of some bytes: BLAKE2s with the key.
+    pub(super) fn hash(&self, bytes: &[u8]) -> [u8; NONCE] {
+        let hash = Blake2sMac::<U12>::new(&self.0.into()).chain_update(bytes);
+        hash.finalize().into_bytes().into()
+    }
+
+    /// The cipher that begins at a nonce.
+    pub(super) fn cipher(&self, nonce: &[u8; NONCE]) -> Cipher {
+        Cipher(ChaCha20::new(&self.0.into(), nonce.into()))
+    }
+
     /// The key's numbers for a frame size.
     pub(super) fn numbers(&self, width: u32, height: u32) -> Numbers {
-        let mut nonce = [0; 12];
+        let mut nonce = [0; NONCE];
         nonce[..4].copy_from_slice(&width.to_le_bytes());
         nonce[4..8].copy_from_slice(&height.to_le_bytes());
         Numbers(ChaCha20::new(&self.0.into(), &nonce.into()))
+    }
+}
+
+/// A stream that hides bytes under it, and shows them again.
+pub(super) struct Cipher(ChaCha20);
+
+impl Cipher {
+    /// On the next bytes.
+    pub fn apply(&mut self, bytes: &mut [u8]) {
+        self.0.apply_keystream(bytes);
     }
 }
 

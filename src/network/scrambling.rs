@@ -41,6 +41,11 @@ impl Scrambler {
         passphrase.filter(|passphrase| !passphrase.is_empty()).map(Self::new).transpose()
     }
 
+    /// What the passphrase stands for.
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// The scrambling of 1×3×H×W mosaics like this one.
     pub(super) fn like(&self, mosaic: &Tensor) -> Arc<Scrambling> {
         let size = mosaic.size();

@@ -12,7 +12,7 @@ use super::bicubic::BicubicModel;
 use super::damage::Damage;
 use super::metrics::{self, Quality};
 use super::sheet::Pair;
-use crate::network::{Frame, Grid, Model, Scrambler};
+use crate::network::{Effort, Frame, Grid, Model, Scrambler};
 use crate::pictures;
 
 /// Pictures that are measured together: one cover, N secrets.
@@ -141,8 +141,8 @@ pub enum Network {
         conceal: Option<Scrambler>,
         /// What is undone while revealing: the same, or another where a wrong passphrase is measured.
         reveal: Option<Scrambler>,
-        /// Gradient steps by which each stego is refined.
-        refine: u32,
+        /// What is done for each stego besides the network's pass.
+        effort: Effort,
     },
     /// Bicubic tiles in place of the rescaling module: the ablation of Table 2.
     Bicubic(BicubicModel),
@@ -151,8 +151,8 @@ pub enum Network {
 impl Network {
     fn conceal(&self, cover: &Frame, secrets: &[Frame]) -> Result<Frame, Error> {
         match self {
-            Self::Whole { model, conceal, refine, .. } => {
-                let mosaic = model.mosaic_to_refine(secrets, conceal.as_ref(), *refine)?;
+            Self::Whole { model, conceal, effort, .. } => {
+                let mosaic = model.mosaic_for(secrets, conceal.as_ref(), *effort)?;
                 Ok(model.conceal(cover, &mosaic)?)
             }
             Self::Bicubic(model) => model.conceal(cover, secrets),

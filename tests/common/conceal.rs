@@ -3,7 +3,7 @@
 
 use gst_check::Harness;
 use gst_video::VideoInfo;
-use gstinvmih::network::Frame;
+use gstinvmih::network::{Effort, Frame};
 
 use super::{MODEL, SECRETS, buffer, init, picture};
 
@@ -82,5 +82,6 @@ pub fn secrets((width, height): (usize, usize), first_seed: usize) -> Vec<Frame>
 
 /// What the element has to make of a cover and secrets.
 pub fn stego(cover: &Frame, secrets: &[Frame]) -> Frame {
-    MODEL.conceal(cover, &MODEL.mosaic(secrets, None).unwrap()).unwrap()
+    let effort = Effort { refine: 0, enhance: true };
+    MODEL.conceal(cover, &MODEL.mosaic_for(secrets, None, effort).unwrap()).unwrap()
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use gstinvmih::network::location::WeightsPaths;
-use gstinvmih::network::{Device, Grid, MOST_STEPS, Model, Scrambler, device};
+use gstinvmih::network::{Device, Effort, Grid, MOST_STEPS, Model, Scrambler, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::bicubic::BicubicModel;
 use gstinvmih::training::damage::Damage;
@@ -59,6 +59,9 @@ pub struct EvaluateArgs {
         value_parser = clap::value_parser!(u32).range(..=i64::from(MOST_STEPS))
     )]
     refine: u32,
+    /// Leave the lowest bits empty in which a stego otherwise carries what reveal would miss: the network alone.
+    #[arg(long)]
+    no_enhance: bool,
     /// Also reveal from stegos that changed on their way, in several ways: what is left of the secrets.
     #[arg(long)]
     damage: bool,
@@ -209,7 +212,7 @@ fn network(args: &EvaluateArgs, grid: Grid, device: Device) -> Result<Network, E
         model: Model::open(args.models.as_deref(), grid, device)?,
         conceal: Scrambler::optional(hiding)?,
         reveal: Scrambler::optional(revealing.or(hiding))?,
-        refine: args.refine,
+        effort: Effort { refine: args.refine, enhance: !args.no_enhance },
     })
 }
 

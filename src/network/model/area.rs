@@ -25,6 +25,11 @@ impl Area {
         (self.width * self.height) as usize
     }
 
+    /// Height and width in pixels.
+    pub fn size(self) -> [i64; 2] {
+        [self.height, self.width]
+    }
+
     /// A view of the part, in N×C×H×W.
     pub fn of(self, picture: &Tensor) -> Tensor {
         picture.narrow(2, 0, self.height).narrow(3, 0, self.width)

@@ -117,7 +117,8 @@ const FINE: [f64; 2] = [3.0, 2.0];
 /// The stego's PSNR and the mean of the secrets'.
 fn qualities(model: &Model, cover: &Frame, scrambler: Option<&Scrambler>, steps: u32) -> [f64; 2] {
     let secrets = [1, 2, 3, 4].map(|u| waves(66, FINE, 10 * u));
-    let mosaic = model.mosaic_to_refine(&secrets, scrambler, steps).unwrap();
+    let mosaic =
+        model.mosaic_for(&secrets, scrambler, Effort { refine: steps, enhance: false }).unwrap();
     let stego = model.conceal(cover, &mosaic).unwrap();
     let revealed = model.reveal(&stego, scrambler).unwrap();
     let psnrs = secrets.iter().zip(&revealed).map(|(secret, other)| secret.psnr(other));
@@ -160,7 +161,8 @@ fn refinement_that_is_no_longer_wanted_ends() {
     let secrets = [1, 2, 3, 4].map(|u| waves(32, FINE, 10 * u));
     let cover = waves(32, FINE, 5);
     let conceal = |steps, wanted: &dyn Fn() -> bool| {
-        let mosaic = model.mosaic_to_refine(&secrets, None, steps).unwrap();
+        let mosaic =
+            model.mosaic_for(&secrets, None, Effort { refine: steps, enhance: false }).unwrap();
         model.conceal_batch(&[(&cover, &mosaic)], wanted).unwrap()
     };
     assert_eq!(conceal(1000, &|| false), conceal(0, &|| true));

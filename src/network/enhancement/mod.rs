@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The enhancement layer, which the paper does not have: what reveal would miss of each secret, coded as a
+//! codec does, in the least significant bits of the stego.
+//!
+//! Conceal knows what reveal will make of a stego. The difference to the secrets goes through a block DCT
+//! ([`transform`]), is rounded and coded with adaptive probabilities ([`coefficients`]) and put into the
+//! stego's lowest bits ([`bits`]) while it is rounded, so that the values' other errors make up for what that
+//! does to the mosaic. Reveal adds what it reads there to what the network says. Where the bits were changed,
+//! a checksum tells ([`payload`]), and the network's secrets are left.
+
+mod bits;
+mod chance;
+mod coefficients;
+mod corrections;
+mod encoding;
+mod payload;
+mod ring;
+#[cfg(test)]
+mod tests;
+mod transform;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tch::Tensor;
+
+use super::Grid;
+use super::exit;
+use super::mosaic::cut;
+use super::passphrase::Key;
+use super::refinement::Revealing;
+use super::scrambling::Scrambling;
+
+use bits::Carrier;
+pub use corrections::Corrections;
+use ring::{Link, Part, ring};
+
+/// What cannot be read because it was not written so.
+#[derive(Debug)]
+pub struct Damaged;
+
+/// Rows beside those of interest that go through the network with them: what is farther away counts for nothing.
+const MARGIN: i64 = 32;
+
+/// What stegos of one mosaic are to carry besides.
+#[derive(Debug)]
+pub struct Enhancement {
+    /// The secrets, N×3×H×W of bytes on the network's device.
+    pub secrets: Tensor,
+    /// Of the mosaic, if there is a passphrase, and its key.
+    pub scrambling: Option<(Arc<Scrambling>, Key)>,
+}
+
+/// Shares the secrets, which are never written.
+impl Clone for Enhancement {
+    fn clone(&self) -> Self {
+        Self { secrets: self.secrets.shallow_clone(), scrambling: self.scrambling.clone() }
+    }
+}
+
+impl Enhancement {
+    /// A stego 1×3×H×W, rounded, that carries what reveal would miss. Carriers stay empty once
+    /// `wanted` says no.
+    pub fn embedded(
+        &self,
+        network: &Revealing,
+        hidden: &Tensor,
+        wanted: &dyn Fn() -> bool,
+    ) -> Tensor {
+        let stego = hidden.clamp(0.0, 1.0);
+        let (height, width) = (stego.size()[2], stego.size()[3]);
+        for Link { carrier: rows, part } in ring(network.grid, height) {
+            if rows.is_empty() {
+                continue;
+            }
+            let mut own = narrowed(&stego, &rows);
+            let carrier = Carrier { rows, width };
+            let wanted = wanted() && !exit::has_begun();
+            let bytes = wanted.then(|| self.payload(network, &stego, &carrier, &part)).flatten();
+            let bits = carrier.plane(&bytes.unwrap_or_default(), stego.device());
+            own.copy_(&network.hiding.carrying(&own, &bits));
+        }
+        stego
+    }
+
+    /// What a carrier holds for a part; none if there is no room.
+    fn payload(
+        &self,
+        network: &Revealing,
+        stego: &Tensor,
+        carrier: &Carrier,
+        part: &Part,
+    ) -> Option<Vec<u8>> {
+        let key = self.scrambling.as_ref().map(|(_, key)| key);
+        let overhead = payload::overhead(network.grid.columns(), key);
+        let room = carrier.capacity().checked_sub(overhead)?;
+        if part.rows.is_empty() {
+            return None;
+        }
+        Some(encoding::encoded(&self.missing(network, stego, part), room)?.into_bytes(key))
+    }
+
+    /// What reveal misses of a part's secrets, in levels of 255: 1×3×H×W of each.
+    fn missing(&self, network: &Revealing, stego: &Tensor, part: &Part) -> Vec<Tensor> {
+        let (rows, columns) = (network.grid.rows() as i64, network.grid.columns() as i64);
+        let tile = stego.size()[2] / rows;
+        let near =
+            part.rows.start.saturating_sub(MARGIN).max(0)..(part.rows.end + MARGIN).min(tile);
+        let first = part.tile_row * tile;
+        let mosaic = self.mosaic(network, stego, first + near.start..first + near.end);
+        let tiles = Grid::new(1, columns as usize).map(|line| cut(&mosaic, line));
+        let Ok(tiles) = tiles else { return vec![] };
+
+        let pictured = part.rows.start * rows..part.rows.end * rows;
+        let inside = (part.rows.start - near.start) * rows..(part.rows.end - near.start) * rows;
+        let secrets = self.secrets.narrow(0, part.tile_row * columns, columns);
+        let secrets = narrowed(&secrets, &pictured).split(1, 0);
+        let revealed = tiles.split(network.together as i64, 0).into_iter().flat_map(|some| {
+            let revealed = network.rescaling.upscale(&some, network.precision);
+            (narrowed(&revealed, &inside).clamp(0.0, 1.0) * 255.0).split(1, 0)
+        });
+        secrets.into_iter().zip(revealed).map(|(secret, revealed)| secret - revealed).collect()
+    }
+
+    /// Rows of the mosaic that reveal finds in a stego.
+    fn mosaic(&self, network: &Revealing, stego: &Tensor, rows: Range<i64>) -> Tensor {
+        let reveal = |stego: &Tensor| network.hiding.reveal(stego, network.precision);
+        if let Some((scrambling, _)) = &self.scrambling {
+            return narrowed(&scrambling.unscramble(&reveal(stego)), &rows);
+        }
+        // The wavelet takes an even number from an even row.
+        let start = (rows.start - MARGIN).max(0) / 2 * 2;
+        let end = ((rows.end + MARGIN) / 2 * 2).min(stego.size()[2]);
+        let mosaic = reveal(&narrowed(stego, &(start..end)).contiguous());
+        narrowed(&mosaic, &(rows.start - start..rows.end - start))
+    }
+}
+
+/// Rows of N×C×H×W.
+fn narrowed(picture: &Tensor, rows: &Range<i64>) -> Tensor {
+    picture.narrow(2, rows.start, rows.end - rows.start)
+}

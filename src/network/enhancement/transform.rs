@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What is missing from pictures, as levels of the frequencies of 8×8 blocks.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::network::decomposition::Decomposition;
+
+/// Side of a block in pixels.
+pub const SIDE: usize = 8;
+/// Values of a block: three channels of so many frequencies.
+pub const VALUES: usize = 3 * SIDE * SIDE;
+/// A value is rounded up from one minus this: rounding down saves bits at little loss.
+const UP: f32 = 0.3;
+/// Levels are clamped to ± this.
+const MOST: f32 = i16::MAX as f32;
+/// Steps double every so many indices.
+const PER_OCTAVE: f64 = 8.0;
+
+/// The step, in levels of 255, of an index.
+pub fn step(index: u8) -> f64 {
+    (f64::from(index) / PER_OCTAVE).exp2()
+}
+
+/// The index, not yet rounded, of a step.
+pub fn index(step: f64) -> f64 {
+    step.log2() * PER_OCTAVE
+}
+
+/// Pictures to frequencies and back.
+#[derive(Debug)]
+pub struct Transform {
+    dct: Decomposition,
+    /// 3×3, orthonormal: grey and two differences of colours.
+    colours: Tensor,
+}
+
+/// Frequencies in whole steps, block by block in rows: channel by channel, low frequencies first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// Blocks in a row.
+    pub columns: usize,
+    /// [`VALUES`] a block.
+    pub values: Vec<i16>,
+}
+
+impl Transform {
+    /// On a device.
+    pub fn new(device: Device) -> Self {
+        let rows = [[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0_f32]];
+        let colours = Tensor::from_slice2(&rows);
+        let norms = colours.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float).sqrt();
+        Self { dct: Decomposition::dct(SIDE, device), colours: (colours / norms).to_device(device) }
+    }
+
+    /// 1×3×H×W of differences in levels of 255 to (H/8)·(W/8)·192 values, both rounded up.
+    pub fn forward(&self, picture: &Tensor) -> Frequencies {
+        let (_, _, height, width) = dims(picture);
+        let pad = |size: i64| (-size).rem_euclid(SIDE as i64);
+        let padded = picture.constant_pad_nd([0, pad(width), 0, pad(height)]);
+        let bands = self.dct.forward(&self.mixed(&padded, &self.colours));
+        let (_, _, rows, columns) = dims(&bands);
+        let values = bands.view([-1, 3, rows, columns]).permute([2, 3, 1, 0]).reshape([-1]);
+        let values = values.to_device(Device::Cpu);
+        let mut copied = vec![0.0; values.numel()];
+        values.copy_data(&mut copied, values.numel());
+        Frequencies { columns: columns as usize, values: copied }
+    }
+
+    /// The differences 1×3×`height`×`width` that levels stand for.
+    pub fn inverse(&self, levels: &Levels, index: u8, height: i64, width: i64) -> Tensor {
+        let values = Tensor::from_slice(&levels.values).to_device(self.colours.device());
+        let values = values.to_kind(Kind::Float) * step(index);
+        let blocks = values.view([-1, levels.columns as i64, 3, (SIDE * SIDE) as i64]);
+        let (rows, columns, _, _) = dims(&blocks);
+        let bands = blocks.permute([3, 2, 0, 1]).reshape([1, VALUES as i64, rows, columns]);
+        let picture = self.mixed(&self.dct.inverse(&bands), &self.colours.tr());
+        picture.narrow(2, 0, height).narrow(3, 0, width)
+    }
+
+    fn mixed(&self, picture: &Tensor, colours: &Tensor) -> Tensor {
+        colours.matmul(&picture.flatten(2, 3)).view_as(picture)
+    }
+}
+
+/// Frequencies in levels of 255, in the order of [`Levels`].
+pub struct Frequencies {
+    columns: usize,
+    values: Vec<f32>,
+}
+
+impl Frequencies {
+    /// In whole steps.
+    pub fn rounded(&self, index: u8) -> Levels {
+        let inverse = (1.0 / step(index)) as f32;
+        let level = |value: &f32| {
+            let steps = (value.abs() * inverse + UP).floor().min(MOST);
+            steps.copysign(*value) as i16
+        };
+        Levels { columns: self.columns, values: self.values.iter().map(level).collect() }
+    }
+}
+
+fn dims(x: &Tensor) -> (i64, i64, i64, i64) {
+    let size = x.size();
+    (size[0], size[1], size[2], size[3])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_come_back_within_their_step() {
+        tch::manual_seed(7);
+        let transform = Transform::new(Device::Cpu);
+        let picture = Tensor::randn([1, 3, 21, 13], (Kind::Float, Device::Cpu)) * 30.0;
+        let mut last = 0.0;
+        for index in [0, 8, 24] {
+            let levels = transform.forward(&picture).rounded(index);
+            assert_eq!((levels.columns, levels.values.len()), (2, 6 * VALUES));
+            let back = transform.inverse(&levels, index, 21, 13);
+            let error = (back - &picture).square().mean(Kind::Float).double_value(&[]).sqrt();
+            assert!(error < 0.45 * step(index) && error > last, "{index}: {error}");
+            last = error;
+        }
+    }
+
+    #[test]
+    fn grey_differences_are_of_one_channel_and_the_first_frequency() {
+        let transform = Transform::new(Device::Cpu);
+        let picture = Tensor::full([1, 3, 8, 8], 5.0, (Kind::Float, Device::Cpu));
+        let levels = transform.forward(&picture).rounded(0);
+        // 5 · √3 · 8.
+        assert_eq!(levels.values[0], 69);
+        assert!(levels.values[1..].iter().all(|level| *level == 0));
+    }
+}
