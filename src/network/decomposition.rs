@@ -83,7 +83,8 @@ impl Decomposition {
     }
 }
 
-fn dims(x: &Tensor) -> (i64, i64, i64, i64) {
+/// N, C, H and W.
+pub(super) fn dims(x: &Tensor) -> (i64, i64, i64, i64) {
     let size = x.size();
     (size[0], size[1], size[2], size[3])
 }

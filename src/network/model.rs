@@ -211,8 +211,8 @@ impl Model {
 
     /// Hides a mosaic in each of some covers of one size, in one pass of the network: as many
     /// stegos, in the covers' order. They may differ from those of [`conceal`](Self::conceal) by
-    /// the rounding of convolutions that a batch blocks in another way. A stego is no longer refined once
-    /// `wanted`, asked before each step, says no.
+    /// the rounding of convolutions that a batch blocks in another way. A stego is no longer refined or
+    /// enhanced once `wanted`, asked before each step, says no.
     ///
     /// # Errors
     /// [`Error::FrameSize`], [`Error::FrameSmall`], [`Error::Torch`].
@@ -288,14 +288,15 @@ impl Model {
     ) -> Result<Vec<Frame>, Error> {
         let area = self.area(stego.width(), stego.height())?;
         guarded(|| {
-            let key = scrambler.map(Scrambler::key);
-            let corrections = Corrections::read(stego, self.grid, area.size(), key, self.device);
             let tiles = cut(&self.reveal_mosaic(stego, area, scrambler), self.grid);
+            let key = scrambler.map(Scrambler::key);
+            let mut corrections =
+                Corrections::read(stego, self.grid, area.size(), key, self.device);
             let together = self.together(area);
             let tiles = tiles.split(together as i64, 0).into_iter().enumerate();
             let bytes = tiles.flat_map(|(group, some)| {
                 let secrets = self.rescaling.upscale(&some, self.precision);
-                corrections.add_to(&secrets, group * together);
+                let secrets = corrections.added_to(secrets, group * together);
                 Frame::bytes(&area.extended(&secrets, stego))
             });
             // A GPU has all its work before it is waited for.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use blake2::Blake2sMac;
-use blake2::digest::consts::U12;
+use blake2::digest::consts::{U12, U32};
 use blake2::digest::{KeyInit, Mac};
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -51,15 +51,35 @@ impl Key {
         Self(bytes)
     }
 
-    /// What nobody without the key can tell of some bytes: BLAKE2s with the key.
-    pub(super) fn hash(&self, bytes: &[u8]) -> [u8; NONCE] {
-        let hash = Blake2sMac::<U12>::new(&self.0.into()).chain_update(bytes);
+    /// Enciphers bytes under their [`hash`](Self::hash), which is returned: the same bytes in the same place
+    /// become the same, others look like noise.
+    pub(super) fn seal(&self, place: &[u8], bytes: &mut [u8]) -> [u8; NONCE] {
+        let nonce = self.hash(place, bytes);
+        self.cipher(&nonce).apply_keystream(bytes);
+        nonce
+    }
+
+    /// Deciphers the first bytes of what was sealed. Whether they are whole the hash of all of them tells.
+    pub(super) fn open(&self, nonce: &[u8; NONCE], bytes: &mut [u8]) {
+        self.cipher(nonce).apply_keystream(bytes);
+    }
+
+    /// BLAKE2s of bytes and their place with a key of its own.
+    pub(super) fn hash(&self, place: &[u8], bytes: &[u8]) -> [u8; NONCE] {
+        let key = self.derived(b"gst-plugin-invmih hash 1");
+        let hash = Blake2sMac::<U12>::new(&key.into()).chain_update(place).chain_update(bytes);
         hash.finalize().into_bytes().into()
     }
 
-    /// The cipher that begins at a nonce.
-    pub(super) fn cipher(&self, nonce: &[u8; NONCE]) -> Cipher {
-        Cipher(ChaCha20::new(&self.0.into(), nonce.into()))
+    fn cipher(&self, nonce: &[u8; NONCE]) -> ChaCha20 {
+        let key = self.derived(b"gst-plugin-invmih cipher 1");
+        ChaCha20::new(&key.into(), nonce.into())
+    }
+
+    /// A key for one purpose.
+    fn derived(&self, purpose: &[u8]) -> [u8; 32] {
+        let hash = Blake2sMac::<U32>::new(&self.0.into()).chain_update(purpose);
+        hash.finalize().into_bytes().into()
     }
 
     /// The key's numbers for a frame size.
@@ -68,16 +88,6 @@ impl Key {
         nonce[..4].copy_from_slice(&width.to_le_bytes());
         nonce[4..8].copy_from_slice(&height.to_le_bytes());
         Numbers(ChaCha20::new(&self.0.into(), &nonce.into()))
-    }
-}
-
-/// A stream that hides bytes under it, and shows them again.
-pub(super) struct Cipher(ChaCha20);
-
-impl Cipher {
-    /// On the next bytes.
-    pub fn apply(&mut self, bytes: &mut [u8]) {
-        self.0.apply_keystream(bytes);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tch::{Cuda, Kind, Tensor};
 
 use crate::network::device::memory_taken;
-use crate::network::{Device, Error, Frame, Grid, Model};
+use crate::network::{Device, Effort, Error, Frame, Grid, Model};
 
 /// Side of the matrices that a GPU's peak is measured with, and how many products are timed.
 const SIDE: i64 = 8192;
@@ -51,14 +51,15 @@ pub fn measure(
     grid: Grid,
     size: (usize, usize),
     runs: usize,
+    effort: Effort,
 ) -> Result<(Times, Times), Error> {
     let (width, height) = size;
     let byte = |k: usize| (k.wrapping_mul(2_654_435_761) >> 13) as u8;
     let cover = Frame::new(width, height, (0..width * height * 3).map(byte).collect())?;
     let secrets = vec![cover.clone(); grid.secrets()];
-    let conceal =
-        Times::of(runs, || model.conceal(&cover, &model.mosaic(&secrets, None)?).map(drop))?;
-    let stego = model.conceal(&cover, &model.mosaic(&secrets, None)?)?;
+    let stego = || model.conceal(&cover, &model.mosaic_for(&secrets, None, effort)?);
+    let conceal = Times::of(runs, || stego().map(drop))?;
+    let stego = stego()?;
     let reveal = Times::of(runs, || model.reveal(&stego, None).map(drop))?;
     Ok((conceal, reveal))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
-use gstinvmih::network::{Device, Grid, Model, Precision, device};
+use gstinvmih::network::{Device, Effort, Grid, Model, Precision, device};
 use gstinvmih::training::Error;
 use gstinvmih::training::benchmark::{Times, measure, peak_memory, peak_rate};
 
@@ -26,6 +26,9 @@ pub struct BenchArgs {
     /// Timed runs, after one that warms up.
     #[arg(long, default_value = "3")]
     runs: NonZeroU16,
+    /// Find out what reveal would miss and have the stego carry it, as invmihconceal does by default.
+    #[arg(long)]
+    enhance: bool,
     /// Device: auto, cpu, cuda or cuda:INDEX.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -47,7 +50,8 @@ pub fn bench(args: BenchArgs) -> Result<(), Error> {
     let precision = args.precision.unwrap_or(Precision::best(device));
     let model = Model::open_in(args.models.as_deref(), grid, device, precision)?;
     let size @ (width, height) = (args.width.into(), args.height.into());
-    let (conceal, reveal) = measure(&model, grid, size, args.runs.get().into())?;
+    let effort = Effort { enhance: args.enhance, ..Effort::default() };
+    let (conceal, reveal) = measure(&model, grid, size, args.runs.get().into(), effort)?;
     let flops = model.flops(width, height)?;
     print_times("conceal", &args, device, &conceal, flops.0);
     print_times("reveal", &args, device, &reveal, flops.1);

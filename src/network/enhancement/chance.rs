@@ -7,7 +7,7 @@ use constriction::stream::{Decode, Encode};
 use std::borrow::Borrow;
 use std::num::NonZeroU32;
 
-use super::Damaged;
+use super::Stuck;
 
 /// Probabilities are multiples of 2⁻¹⁶.
 const PRECISION: usize = 16;
@@ -80,40 +80,51 @@ pub trait Coder {
     /// Passes a bit on, or puts in what was passed on in its place.
     ///
     /// # Errors
-    /// [`Damaged`] where that cannot be.
-    fn code(&mut self, bit: &mut bool, chance: Chance) -> Result<(), Damaged>;
+    /// [`Stuck`] where there is no room, or nothing that could have been written.
+    fn code(&mut self, bit: &mut bool, chance: Chance) -> Result<(), Stuck>;
 
     /// A bit whose probability is learnt.
     ///
     /// # Errors
     /// As [`code`](Self::code).
-    fn learnt(&mut self, bit: &mut bool, chance: &mut Chance) -> Result<(), Damaged> {
+    fn learnt(&mut self, bit: &mut bool, chance: &mut Chance) -> Result<(), Stuck> {
         self.code(bit, *chance)?;
         chance.learn(*bit);
         Ok(())
     }
 }
 
-/// Collects what was written.
-#[derive(Default)]
-pub struct Writer(DefaultRangeEncoder);
+/// Collects what is written, as long as it fits.
+pub struct Writer {
+    encoder: DefaultRangeEncoder,
+    /// In bytes.
+    room: usize,
+}
 
 impl Writer {
-    /// All of it.
-    pub fn into_bytes(self) -> Vec<u8> {
-        let Ok(words) = self.0.into_compressed();
-        words.into_iter().flat_map(u32::to_le_bytes).collect()
+    /// For so many bytes.
+    pub fn new(room: usize) -> Self {
+        Self { encoder: DefaultRangeEncoder::new(), room }
     }
 
-    /// How long [`into_bytes`](Self::into_bytes) is at least.
-    pub fn bytes(&self) -> usize {
-        4 * self.0.num_words()
+    /// All that was written.
+    ///
+    /// # Errors
+    /// [`Stuck`] if it does not fit.
+    pub fn into_bytes(self) -> Result<Vec<u8>, Stuck> {
+        let Ok(words) = self.encoder.into_compressed();
+        let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        if bytes.len() > self.room { Err(Stuck) } else { Ok(bytes) }
     }
 }
 
 impl Coder for Writer {
-    fn code(&mut self, bit: &mut bool, chance: Chance) -> Result<(), Damaged> {
-        self.0.encode_symbol(*bit, chance).map_err(|_| Damaged)
+    fn code(&mut self, bit: &mut bool, chance: Chance) -> Result<(), Stuck> {
+        // A word may still go when all is written, but hardly more.
+        if self.encoder.bulk().len() * 4 > self.room {
+            return Err(Stuck);
+        }
+        self.encoder.encode_symbol(*bit, chance).map_err(|_| Stuck)
     }
 }
 
@@ -131,8 +142,8 @@ impl Reader {
 }
 
 impl Coder for Reader {
-    fn code(&mut self, bit: &mut bool, chance: Chance) -> Result<(), Damaged> {
-        *bit = self.0.decode_symbol(chance).map_err(|_| Damaged)?;
+    fn code(&mut self, bit: &mut bool, chance: Chance) -> Result<(), Stuck> {
+        *bit = self.0.decode_symbol(chance).map_err(|_| Stuck)?;
         Ok(())
     }
 }
@@ -141,7 +152,7 @@ impl Coder for Reader {
 mod tests {
     use super::*;
 
-    fn coded(coder: &mut impl Coder, bits: &mut [bool]) -> Result<(), Damaged> {
+    fn coded(coder: &mut impl Coder, bits: &mut [bool]) -> Result<(), Stuck> {
         let mut chance = Chance::new(500);
         bits.iter_mut().try_for_each(|bit| coder.learnt(bit, &mut chance))
     }
@@ -149,14 +160,23 @@ mod tests {
     #[test]
     fn bits_come_back_and_rare_ones_cost_little() {
         let mut bits: Vec<_> = (0..8000).map(|k| k % 97 == 3).collect();
-        let mut writer = Writer::default();
+        let mut writer = Writer::new(1000);
         coded(&mut writer, &mut bits).unwrap();
-        let bytes = writer.into_bytes();
+        let bytes = writer.into_bytes().unwrap();
         // 8000 bits of an entropy of 0.083 each are 83 bytes.
         assert!(bytes.len() < 110, "{}", bytes.len());
         let mut read = vec![false; bits.len()];
         coded(&mut Reader::new(&bytes), &mut read).unwrap();
         assert_eq!(read, bits);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let mut bits: Vec<_> = (0..8000).map(|k| k * k % 7 < 3).collect();
+        assert!(coded(&mut Writer::new(500), &mut bits).is_err());
+        let mut writer = Writer::new(4);
+        coded(&mut writer, &mut bits[..40]).unwrap();
+        assert!(writer.into_bytes().is_err());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Levels of frequencies to few bits: how large one is, is likely like its neighbours.
 
-use super::Damaged;
+use super::Stuck;
 use super::chance::{Chance, Coder};
-use super::transform::{Levels, SIDE, VALUES};
+use super::transform::{Frequencies, Levels, SIDE, VALUES, step};
 
 const CHANNELS: usize = 3;
 const FREQUENCIES: usize = SIDE * SIDE;
@@ -22,8 +22,8 @@ pub struct Contexts {
     filled: [[Chance; KINDS]; CHANNELS],
     /// By grey or colour and zone.
     nonzero: [[[Chance; KINDS]; ZONES]; 2],
-    /// By how far was counted.
-    larger: [[Chance; KINDS]; COUNTED],
+    /// By how far was counted, from 1.
+    larger: [[Chance; KINDS]; COUNTED - 1],
 }
 
 /// First guesses for each kind, in thousandths, measured where 256×256 pictures of ImageNet were hidden.
@@ -49,7 +49,7 @@ impl Default for Contexts {
         Self {
             filled: [FILLED.map(Chance::new); CHANNELS],
             nonzero: [[low, low, low, low, high], [low, low, high, high, high]],
-            larger: [LARGER.map(Chance::new); COUNTED],
+            larger: [LARGER.map(Chance::new); COUNTED - 1],
         }
     }
 }
@@ -78,15 +78,46 @@ fn kind(sum: u32) -> usize {
     usize::from(KIND_OF[LARGEST.min(sum as usize)])
 }
 
+/// From how far below a level a value is rounded up to it: less where neighbours are small, since levels
+/// there cost most bits.
+const UP: [(usize, f32); 3] = [(2, 0.15), (7, 0.27), (KINDS, 0.35)];
+/// Below this a value in steps becomes 0 anywhere.
+const NOTHING: f32 = 0.65;
+/// Levels are clamped to ± this.
+const MOST: f32 = i16::MAX as f32;
+
+/// Frequencies in whole steps of an index.
+pub fn rounded(frequencies: &Frequencies, index: u8) -> Levels {
+    let inverse = (1.0 / step(index)) as f32;
+    let Frequencies { columns, values } = frequencies;
+    let mut levels = Levels { columns: *columns, values: vec![0; values.len()] };
+    for (channel, own) in values.chunks_exact(FREQUENCIES).enumerate() {
+        let (block, channel) = (channel / CHANNELS, channel % CHANNELS);
+        let place = Place { levels: &mut levels, block, channel };
+        let around = place.around();
+        for (frequency, value) in own.iter().enumerate() {
+            let steps = value.abs() * inverse;
+            if steps >= NOTHING {
+                let kind = place.kind(frequency, around);
+                let up = UP.iter().find(|(kinds, _)| kind < *kinds).map_or(0.0, |(_, up)| *up);
+                let level = (steps + up).floor().min(MOST).copysign(*value);
+                let at = place.start(block, channel) + frequency;
+                place.levels.values[at] = level as i16;
+            }
+        }
+    }
+    levels
+}
+
 /// Puts the levels of one picture through a coder, all of them set before, if it writes.
 ///
 /// # Errors
-/// [`Damaged`] if it reads what cannot have been written.
+/// The coder's, and [`Stuck`] if it reads what cannot have been written.
 pub fn code(
     levels: &mut Levels,
     contexts: &mut Contexts,
     coder: &mut impl Coder,
-) -> Result<(), Damaged> {
+) -> Result<(), Stuck> {
     let blocks = levels.values.len() / VALUES;
     for block in 0..blocks {
         for channel in 0..CHANNELS {
@@ -104,7 +135,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn code(&mut self, contexts: &mut Contexts, coder: &mut impl Coder) -> Result<(), Damaged> {
+    fn code(&mut self, contexts: &mut Contexts, coder: &mut impl Coder) -> Result<(), Stuck> {
         let around = self.around();
         let own = self.start(self.block, self.channel);
         let mut filled = self.levels.values[own..][..FREQUENCIES].iter().any(|level| *level != 0);
@@ -113,7 +144,7 @@ impl Place<'_> {
             return Ok(());
         }
         for frequency in 0..FREQUENCIES {
-            let kind = kind(self.neighbours(frequency) + around);
+            let kind = self.kind(frequency, around);
             let zone = (frequency / SIDE + frequency % SIDE) / 3;
             let nonzero = &mut contexts.nonzero[self.channel.min(1)][zone][kind];
             let level = &mut self.levels.values[own + frequency];
@@ -132,13 +163,13 @@ impl Place<'_> {
 
     /// The blocks to the left and above, if there are.
     fn before(&self) -> impl Iterator<Item = usize> + use<> {
-        let left = (self.block % self.levels.columns > 0).then(|| self.block - 1);
+        let left = (!self.block.is_multiple_of(self.levels.columns)).then(|| self.block - 1);
         let above = self.block.checked_sub(self.levels.columns);
         left.into_iter().chain(above)
     }
 
-    /// The sum of the same channel's magnitudes in the blocks before: with it as a sum in [`FRACTIONS`], their
-    /// frequencies' mean counts as four neighbours.
+    /// The sum of the same channel's magnitudes in the blocks before: with it as a sum in [`FRACTIONS`], the mean of
+    /// each counts as four neighbours.
     fn around(&self) -> u32 {
         let sum = |block| {
             let values = &self.levels.values[self.start(block, self.channel)..][..FREQUENCIES];
@@ -147,12 +178,17 @@ impl Place<'_> {
         self.before().map(sum).sum()
     }
 
+    /// The neighbourhood of a frequency.
+    fn kind(&self, frequency: usize, around: u32) -> usize {
+        kind(self.neighbours(frequency) + around)
+    }
+
     /// Magnitudes of the same frequency in the blocks and channels before, and of lower ones.
     fn neighbours(&self, frequency: usize) -> u32 {
         let own = |frequency| self.magnitude(self.block, self.channel, frequency);
         let mut sum: u32 =
             self.before().map(|block| self.magnitude(block, self.channel, frequency)).sum();
-        let (down, across) = (frequency / SIDE > 0, frequency % SIDE > 0);
+        let (down, across) = (frequency >= SIDE, !frequency.is_multiple_of(SIDE));
         if down {
             sum += own(frequency - SIDE);
         }
@@ -173,9 +209,9 @@ fn code_level(
     level: &mut i16,
     nonzero: &mut Chance,
     kind: usize,
-    larger: &mut [[Chance; KINDS]; COUNTED],
+    larger: &mut [[Chance; KINDS]; COUNTED - 1],
     coder: &mut impl Coder,
-) -> Result<(), Damaged> {
+) -> Result<(), Stuck> {
     let given = usize::from(level.unsigned_abs());
     let mut more = given > 0;
     coder.learnt(&mut more, nonzero)?;
@@ -187,19 +223,19 @@ fn code_level(
             break;
         }
         more = given > magnitude;
-        coder.learnt(&mut more, &mut larger[magnitude][kind])?;
+        coder.learnt(&mut more, &mut larger[magnitude - 1][kind])?;
     }
     let mut negative = *level < 0;
     if magnitude > 0 {
         coder.code(&mut negative, Chance::EVEN)?;
     }
-    let magnitude = i16::try_from(magnitude).map_err(|_| Damaged)?;
+    let magnitude = i16::try_from(magnitude).map_err(|_| Stuck)?;
     *level = if negative { -magnitude } else { magnitude };
     Ok(())
 }
 
 /// A number by Elias' gamma code of one more.
-fn code_rest(given: usize, coder: &mut impl Coder) -> Result<usize, Damaged> {
+fn code_rest(given: usize, coder: &mut impl Coder) -> Result<usize, Stuck> {
     let given = given + 1;
     let mut digits = 1;
     loop {
@@ -210,7 +246,7 @@ fn code_rest(given: usize, coder: &mut impl Coder) -> Result<usize, Damaged> {
         }
         digits += 1;
         if digits > 16 {
-            return Err(Damaged);
+            return Err(Stuck);
         }
     }
     let mut number = 1;
@@ -229,12 +265,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn written(levels: &Levels) -> Vec<u8> {
-        let mut writer = Writer::default();
+        let mut writer = Writer::new(usize::MAX);
         code(&mut levels.clone(), &mut Contexts::default(), &mut writer).unwrap();
-        writer.into_bytes()
+        writer.into_bytes().unwrap()
     }
 
-    fn read(bytes: &[u8], columns: usize, values: usize) -> Result<Levels, Damaged> {
+    fn read(bytes: &[u8], columns: usize, values: usize) -> Result<Levels, Stuck> {
         let mut levels = Levels { columns, values: vec![0; values] };
         code(&mut levels, &mut Contexts::default(), &mut Reader::new(bytes))?;
         Ok(levels)
@@ -256,9 +292,30 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>) {
+        fn any_bytes_are_read_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..6000),
+        ) {
             let _ = read(&bytes, 2, 4 * VALUES);
         }
+    }
+
+    #[test]
+    fn a_magnitude_that_no_level_has_is_an_error() {
+        let written = |given: usize| {
+            let mut writer = Writer::new(100);
+            let (mut contexts, mut yes) = (Contexts::default(), true);
+            writer.learnt(&mut yes, &mut contexts.filled[0][0]).unwrap();
+            writer.learnt(&mut yes, &mut contexts.nonzero[0][0][0]).unwrap();
+            for counted in &mut contexts.larger {
+                writer.learnt(&mut yes, &mut counted[0]).unwrap();
+            }
+            code_rest(given - COUNTED, &mut writer).unwrap();
+            writer.into_bytes().unwrap()
+        };
+        assert_eq!(read(&written(32_767), 1, VALUES).unwrap().values[0], 32_767);
+        assert!(read(&written(32_768), 1, VALUES).is_err());
+        // All bits set, so that numbers have no end.
+        assert!(read(&[255; 4000], 1, VALUES).is_err());
     }
 
     #[test]

@@ -1,32 +1,37 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What a stego carries for reveal to add to its secrets.
 
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use std::ops::Range;
+
+use rayon::iter::{IntoParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 use tch::{Device, Tensor};
 
 use crate::network::passphrase::Key;
 use crate::network::{Frame, Grid};
 
-use super::Damaged;
 use super::bits::Carrier;
 use super::chance::Reader;
 use super::coefficients::{Contexts, code};
 use super::payload::Payload;
+use super::place;
 use super::ring::{Link, Part, ring};
 use super::transform::{Levels, SIDE, Transform, VALUES};
 
-/// Of all secrets in a stego.
+/// Of all secrets in a stego, to be taken in their order.
 pub struct Corrections {
     grid: Grid,
+    width: usize,
     transform: Transform,
     parts: Vec<Correction>,
 }
 
-/// Of the secrets in one part.
+/// Of the secrets in one part, as far as they have not been taken yet.
 struct Correction {
     part: Part,
-    /// Index of the step and levels of each secret.
-    secrets: Vec<(u8, Levels)>,
+    /// Index of the step of each secret.
+    steps: std::vec::IntoIter<u8>,
+    contexts: Contexts,
+    reader: Reader,
 }
 
 impl Corrections {
@@ -34,51 +39,66 @@ impl Corrections {
     pub fn read(
         stego: &Frame,
         grid: Grid,
-        [height, width]: [i64; 2],
+        size @ [height, width]: [i64; 2],
         key: Option<&Key>,
         device: Device,
     ) -> Self {
-        let read = |Link { carrier, part }| {
-            let carrier = Carrier { rows: carrier, width };
-            let payload = Payload::read(carrier.read(stego), grid.columns(), key)?;
-            let rows = (part.rows.end - part.rows.start) * grid.rows() as i64;
-            let secrets = levels(&payload, rows as usize, width as usize).ok()?;
-            Some(Correction { part, secrets })
+        let read = |Link { carrier: rows, part }: Link| {
+            let place = place(grid, size, &rows);
+            let carrier = Carrier { rows, width };
+            let payload = Payload::read(&carrier.read(stego), &place, grid.columns(), key)?;
+            let reader = Reader::new(&payload.coded);
+            let steps = payload.steps.into_iter();
+            Some(Correction { part, steps, contexts: Contexts::default(), reader })
         };
         let parts = ring(grid, height).into_par_iter().filter_map(read).collect();
-        Self { grid, transform: Transform::new(device), parts }
+        Self { grid, width: width as usize, transform: Transform::new(device), parts }
     }
 
-    /// Adds those of secret `first` and on to them, K×3×H×W in [0, 1].
-    pub fn add_to(&self, secrets: &Tensor, first: usize) {
+    /// The next secrets K×3×H×W, the first of them number `first`, in [0, 1] with what they miss.
+    pub fn added_to(&mut self, mut secrets: Tensor, first: usize) -> Tensor {
         if self.parts.is_empty() {
-            return;
+            return secrets;
         }
         // Conceal found out what is missing from what a file holds.
-        let secrets = secrets.shallow_clone().clamp_(0.0, 1.0);
+        let _ = secrets.clamp_(0.0, 1.0);
         for (u, secret) in (first..).zip(secrets.split(1, 0)) {
-            let (tile_row, column) = ((u / self.grid.columns()) as i64, u % self.grid.columns());
-            let own = self.parts.iter().filter(|correction| correction.part.tile_row == tile_row);
-            for Correction { part, secrets } in own {
-                let (step, levels) = &secrets[column];
-                let [start, end] =
-                    [part.rows.start, part.rows.end].map(|row| row * self.grid.rows() as i64);
-                let mut rows = secret.narrow(2, start, end - start);
-                rows +=
-                    self.transform.inverse(levels, *step, end - start, secret.size()[3]) / 255.0;
+            for (rows, step, levels) in self.levels(u / self.grid.columns()) {
+                let height = rows.end - rows.start;
+                let mut rows = secret.narrow(2, rows.start, height);
+                rows += self.transform.inverse(&levels, step, height, self.width as i64) / 255.0;
             }
         }
+        secrets
+    }
+
+    /// Those of the next secret in a row of tiles: rows of the secret, the index of the step, and levels.
+    fn levels(&mut self, tile_row: usize) -> Vec<(Range<i64>, u8, Levels)> {
+        let (rows, width) = (self.grid.rows() as i64, self.width);
+        let next = |correction: &mut Correction| {
+            let part = &correction.part;
+            if part.tile_row != tile_row as i64 || part.rows.is_empty() {
+                return None;
+            }
+            let rows = part.rows.start * rows..part.rows.end * rows;
+            let (step, levels) = correction.next((rows.end - rows.start) as usize, width)?;
+            Some((rows, step, levels))
+        };
+        self.parts.par_iter_mut().filter_map(next).collect()
     }
 }
 
-fn levels(payload: &Payload, height: usize, width: usize) -> Result<Vec<(u8, Levels)>, Damaged> {
-    let columns = width.div_ceil(SIDE);
-    let values = height.div_ceil(SIDE) * columns * VALUES;
-    let (mut contexts, mut reader) = (Contexts::default(), Reader::new(&payload.coded));
-    let read = |step: &u8| {
+impl Correction {
+    /// The next secret's step and levels, of so many pixels.
+    fn next(&mut self, height: usize, width: usize) -> Option<(u8, Levels)> {
+        let columns = width.div_ceil(SIDE);
+        let values = height.div_ceil(SIDE) * columns * VALUES;
         let mut levels = Levels { columns, values: vec![0; values] };
-        code(&mut levels, &mut contexts, &mut reader)?;
-        Ok((*step, levels))
-    };
-    payload.steps.iter().map(read).collect()
+        let step = self.steps.next()?;
+        if code(&mut levels, &mut self.contexts, &mut self.reader).is_err() {
+            self.steps = vec![].into_iter();
+            return None;
+        }
+        Some((step, levels))
+    }
 }

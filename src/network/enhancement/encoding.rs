@@ -4,7 +4,7 @@
 use tch::{Kind, Tensor};
 
 use super::chance::Writer;
-use super::coefficients::{Contexts, code};
+use super::coefficients::{Contexts, code, rounded};
 use super::payload::Payload;
 use super::transform::{Frequencies, Transform, index};
 
@@ -25,7 +25,8 @@ impl Missing {
         Self { frequencies: transform.forward(picture), index: index(energy.sqrt().max(1e-3)) }
     }
 
-    /// The index of a step beside its own: what the mean of the decibels gains most by.
+    /// The index of a step beside its own: all pictures' steps are in one ratio to their errors, so that all
+    /// gain alike.
     fn step(&self, beside: i64) -> u8 {
         (self.index + beside as f64).round().clamp(0.0, 255.0) as u8
     }
@@ -52,15 +53,11 @@ pub fn encoded(pictures: &[Tensor], room: usize) -> Option<Payload> {
 
 fn attempt(missing: &[Missing], beside: i64, room: usize) -> Option<Payload> {
     let steps: Vec<_> = missing.iter().map(|missing| missing.step(beside)).collect();
-    let (mut contexts, mut writer) = (Contexts::default(), Writer::default());
+    let (mut contexts, mut writer) = (Contexts::default(), Writer::new(room));
     for (missing, step) in missing.iter().zip(&steps) {
-        code(&mut missing.frequencies.rounded(*step), &mut contexts, &mut writer).ok()?;
-        if writer.bytes() > room {
-            return None;
-        }
+        code(&mut rounded(&missing.frequencies, *step), &mut contexts, &mut writer).ok()?;
     }
-    let coded = writer.into_bytes();
-    (coded.len() <= room).then_some(Payload { steps, coded })
+    Some(Payload { steps, coded: writer.into_bytes().ok()? })
 }
 
 #[cfg(test)]

@@ -35,9 +35,9 @@ use bits::Carrier;
 pub use corrections::Corrections;
 use ring::{Link, Part, ring};
 
-/// What cannot be read because it was not written so.
+/// A coder that cannot go on: it has no room left, or what it reads was not written so.
 #[derive(Debug)]
-pub struct Damaged;
+pub struct Stuck;
 
 /// Rows beside those of interest that go through the network with them: what is farther away counts for nothing.
 const MARGIN: i64 = 32;
@@ -59,8 +59,8 @@ impl Clone for Enhancement {
 }
 
 impl Enhancement {
-    /// A stego 1×3×H×W, rounded, that carries what reveal would miss. Carriers stay empty once
-    /// `wanted` says no.
+    /// A stego 1×3×H×W, rounded, that carries what reveal would miss. A carrier stays empty if `wanted`,
+    /// asked before each, says no.
     pub fn embedded(
         &self,
         network: &Revealing,
@@ -70,9 +70,6 @@ impl Enhancement {
         let stego = hidden.clamp(0.0, 1.0);
         let (height, width) = (stego.size()[2], stego.size()[3]);
         for Link { carrier: rows, part } in ring(network.grid, height) {
-            if rows.is_empty() {
-                continue;
-            }
             let mut own = narrowed(&stego, &rows);
             let carrier = Carrier { rows, width };
             let wanted = wanted() && !exit::has_begun();
@@ -97,15 +94,16 @@ impl Enhancement {
         if part.rows.is_empty() {
             return None;
         }
-        Some(encoding::encoded(&self.missing(network, stego, part), room)?.into_bytes(key))
+        let place = place(network.grid, [stego.size()[2], carrier.width], &carrier.rows);
+        let payload = encoding::encoded(&self.missing(network, stego, part), room)?;
+        Some(payload.into_bytes(&place, key))
     }
 
     /// What reveal misses of a part's secrets, in levels of 255: 1×3×H×W of each.
     fn missing(&self, network: &Revealing, stego: &Tensor, part: &Part) -> Vec<Tensor> {
         let (rows, columns) = (network.grid.rows() as i64, network.grid.columns() as i64);
         let tile = stego.size()[2] / rows;
-        let near =
-            part.rows.start.saturating_sub(MARGIN).max(0)..(part.rows.end + MARGIN).min(tile);
+        let near = (part.rows.start - MARGIN).max(0)..(part.rows.end + MARGIN).min(tile);
         let first = part.tile_row * tile;
         let mosaic = self.mosaic(network, stego, first + near.start..first + near.end);
         let tiles = Grid::new(1, columns as usize).map(|line| cut(&mosaic, line));
@@ -134,6 +132,12 @@ impl Enhancement {
         let mosaic = reveal(&narrowed(stego, &(start..end)).contiguous());
         narrowed(&mosaic, &(rows.start - start..rows.end - start))
     }
+}
+
+/// What makes a carrier another one than all others, so that a payload counts where it was put alone.
+fn place(grid: Grid, [height, width]: [i64; 2], carrier: &Range<i64>) -> Vec<u8> {
+    let numbers = [grid.rows() as i64, grid.columns() as i64, height, width, carrier.start];
+    numbers.into_iter().flat_map(i64::to_le_bytes).collect()
 }
 
 /// Rows of N×C×H×W.

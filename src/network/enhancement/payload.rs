@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The bytes that a carrier holds: a header, a checksum, and coded levels; under a passphrase, sealed.
+//! The bytes that a carrier holds.
 //!
 //! | bytes | |
 //! |---|---|
-//! | 12 | only with a passphrase, in clear: the keyed hash of what follows, with which the rest is enciphered |
+//! | 12 | only with a passphrase: the keyed hash of its place and of all that follows, which is enciphered |
 //! | 1 | format version |
 //! | 1 a secret | its step |
 //! | 4 | bytes of coded levels |
-//! | 4 | CRC-32C of all but itself and the hash |
+//! | 4 | CRC-32C of its place and of all but itself and the hash |
 //! | | coded levels |
 
 use crate::network::passphrase::{Key, NONCE};
@@ -27,80 +27,80 @@ pub struct Payload {
 
 /// How many bytes a payload has besides its coded levels.
 pub fn overhead(secrets: usize, key: Option<&Key>) -> usize {
-    key.map_or(0, |_| NONCE) + 1 + secrets + LENGTH + CHECKSUM
+    key.map_or(0, |_| NONCE) + head(secrets) + CHECKSUM
+}
+
+/// Bytes before the checksum.
+fn head(secrets: usize) -> usize {
+    1 + secrets + LENGTH
 }
 
 impl Payload {
-    /// As a carrier holds it.
-    pub fn into_bytes(self, key: Option<&Key>) -> Vec<u8> {
+    /// As the carrier at a place holds it.
+    pub fn into_bytes(self, place: &[u8], key: Option<&Key>) -> Vec<u8> {
         let length = (self.coded.len() as u32).to_le_bytes();
-        let header = [&[VERSION], &*self.steps, &length].concat();
-        let checksum = checksum(&header, &self.coded);
-        let mut bytes = [header, checksum.to_le_bytes().into(), self.coded].concat();
+        let head = [&[VERSION], &*self.steps, &length].concat();
+        let checksum = checksum(place, &head, &self.coded);
+        let mut bytes = [head, checksum.into(), self.coded].concat();
         match key {
-            Some(key) => {
-                let nonce = key.hash(&bytes);
-                key.cipher(&nonce).apply(&mut bytes);
-                [nonce.into(), bytes].concat()
-            }
+            Some(key) => [key.seal(place, &mut bytes).into(), bytes].concat(),
             None => bytes,
         }
     }
 
-    /// Out of a carrier's bytes, of which no more are taken than needed. None if there is no payload, or if it
-    /// was damaged or sealed with another passphrase.
-    pub fn read(
-        mut bytes: impl ExactSizeIterator<Item = u8>,
-        secrets: usize,
-        key: Option<&Key>,
-    ) -> Option<Self> {
-        let room = bytes.len().checked_sub(overhead(secrets, key))?;
-        let nonce: Vec<u8> = bytes.by_ref().take(key.map_or(0, |_| NONCE)).collect();
-        let mut cipher = key.and_then(|key| Some(key.cipher(nonce.first_chunk()?)));
-        let mut take = |count| {
-            let mut taken: Vec<u8> = bytes.by_ref().take(count).collect();
-            if let Some(cipher) = &mut cipher {
-                cipher.apply(&mut taken);
-            }
-            taken
-        };
-        let (header, sum) = (take(1 + secrets + LENGTH), take(CHECKSUM));
-        let (version, rest) = header.split_first()?;
-        let (steps, length) = rest.split_at(secrets);
+    /// Out of the bytes of the carrier at a place. None if there is no payload, or if it was changed, belongs
+    /// elsewhere or was sealed with another passphrase.
+    pub fn read(bytes: &[u8], place: &[u8], secrets: usize, key: Option<&Key>) -> Option<Self> {
+        let (nonce, bytes) = bytes.split_at_checked(key.map_or(0, |_| NONCE))?;
+        let mut bytes = bytes.to_vec();
+        if let Some(key) = key {
+            key.open(nonce.first_chunk()?, &mut bytes);
+        }
+        let (head, rest) = bytes.split_at_checked(head(secrets))?;
+        let (version, steps) = head.split_first()?;
+        let (steps, length) = steps.split_at(secrets);
         let length = u32::from_le_bytes(*length.first_chunk()?) as usize;
-        if *version != VERSION || length > room {
+        let (sum, coded) = rest.split_at_checked(CHECKSUM)?;
+        let coded = coded.get(..length)?;
+        if *version != VERSION || checksum(place, head, coded) != *sum {
             return None;
         }
-        let coded = take(length);
-        let whole = checksum(&header, &coded).to_le_bytes() == *sum;
-        whole.then(|| Self { steps: steps.to_vec(), coded })
+        let sealed = &bytes[..head.len() + CHECKSUM + length];
+        if key.is_some_and(|key| key.hash(place, sealed) != *nonce) {
+            return None;
+        }
+        Some(Self { steps: steps.into(), coded: coded.into() })
     }
 }
 
-fn checksum(header: &[u8], coded: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(header), coded)
+fn checksum(place: &[u8], head: &[u8], coded: &[u8]) -> [u8; CHECKSUM] {
+    [head, coded].into_iter().fold(crc32c::crc32c(place), crc32c::crc32c_append).to_le_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const PLACE: &[u8] = b"here";
+
     fn payload() -> Payload {
         Payload { steps: vec![3, 250], coded: (0..100).collect() }
     }
 
     fn read(bytes: &[u8], key: Option<&Key>) -> Option<Payload> {
-        Payload::read(bytes.iter().copied(), 2, key)
+        Payload::read(bytes, PLACE, 2, key)
     }
 
     #[test]
-    fn a_payload_comes_back_with_its_key_alone() {
+    fn a_payload_comes_back_with_its_key_and_in_its_place_alone() {
         let key = Key::from_bytes([7; 32]);
         for key in [None, Some(&key)] {
-            let bytes = payload().into_bytes(key);
+            let bytes = payload().into_bytes(PLACE, key);
             assert_eq!(bytes.len(), 100 + overhead(2, key));
             let more = [&*bytes, &[9; 50]].concat();
             assert_eq!(read(&more, key), Some(payload()));
+            assert_eq!(Payload::read(&more, b"there", 2, key), None);
+            assert_eq!(Payload::read(&more, PLACE, 3, key), None);
             assert_eq!(read(&bytes, Some(&Key::from_bytes([8; 32]))), None);
             assert_eq!(read(&bytes, None).is_some(), key.is_none());
         }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_key_shows_nothing_twice() {
         let key = Key::from_bytes([7; 32]);
-        let sealed = |payload: Payload| payload.into_bytes(Some(&key));
+        let sealed = |payload: Payload| payload.into_bytes(PLACE, Some(&key));
         let other = Payload { steps: vec![3, 251], ..payload() };
         let (one, other) = (sealed(payload()), sealed(other));
         let same = one.iter().zip(&other).filter(|(a, b)| a == b).count();
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_was_changed_or_cut_is_none() {
-        let bytes = payload().into_bytes(None);
+        let bytes = payload().into_bytes(PLACE, None);
         for changed in 0..bytes.len() {
             let mut other = bytes.clone();
             other[changed] ^= 4;
@@ -127,5 +127,18 @@ mod tests {
             assert_eq!(read(&bytes[..changed], None), None, "{changed}");
         }
         assert_eq!(read(&[255; 64], None), None);
+    }
+
+    /// A cipher's bits can be turned over by anyone, and those of a CRC to match.
+    #[test]
+    fn a_sealed_payload_cannot_be_changed_to_another_one() {
+        let key = Key::from_bytes([7; 32]);
+        let mut bytes = payload().into_bytes(PLACE, Some(&key));
+        let other = Payload { steps: vec![3, 251], ..payload() };
+        let [before, after] = [payload(), other].map(|payload| payload.into_bytes(PLACE, None));
+        for (place, (before, after)) in before.iter().zip(&after).enumerate() {
+            bytes[NONCE + place] ^= before ^ after;
+        }
+        assert_eq!(read(&bytes, Some(&key)), None);
     }
 }

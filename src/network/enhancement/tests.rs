@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The layer through models and their frames.
 
+use std::cell::Cell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tch::Device;
 
+use super::bits::Carrier;
+use super::payload::Payload;
+use super::place;
+use super::ring::ring;
 use crate::network::{Effort, Frame, Grid, Model, Scrambler};
 
-const SIDE: usize = 96;
+/// Not of whole blocks, and more than what is hidden in.
+const SIZE: (usize, usize) = (101, 99);
+const ENHANCED: Effort = Effort { refine: 0, enhance: true };
 
 /// Waves with some noise, others for each seed.
 fn picture(seed: usize) -> Frame {
+    let (width, height) = SIZE;
     let value = |k: usize| {
-        let (x, y, channel) = (k / 3 % SIDE, k / 3 / SIDE, k % 3);
+        let (x, y, channel) = (k / 3 % width, k / 3 / width, k % 3);
         let wave = |place: usize, period: f64| ((place + 7 * seed) as f64 / period).sin();
         let noise = (k * 7919 + seed * 104_729) % 2003 % 31;
         (110.0 + 50.0 * wave(x, 5.0) + 40.0 * wave(y + 9 * channel, 3.0)) as u8 + noise as u8
     };
-    Frame::new(SIDE, SIDE, (0..SIDE * SIDE * 3).map(value).collect()).unwrap()
+    Frame::new(width, height, (0..width * height * 3).map(value).collect()).unwrap()
 }
 
 fn model(secrets: u32) -> Arc<Model> {
@@ -43,7 +52,7 @@ fn quality(model: &Model, stego: &Frame, scrambler: Option<&Scrambler>) -> f64 {
 }
 
 /// A stego whose bytes from one to another were changed.
-fn changed(stego: &Frame, bytes: std::ops::Range<usize>, change: impl Fn(u8) -> u8) -> Frame {
+fn changed(stego: &Frame, bytes: Range<usize>, change: impl Fn(u8) -> u8) -> Frame {
     let mut pixels = stego.pixels().to_vec();
     pixels[bytes].iter_mut().for_each(|value| *value = change(*value));
     Frame::new(stego.width(), stego.height(), pixels).unwrap()
@@ -52,7 +61,7 @@ fn changed(stego: &Frame, bytes: std::ops::Range<usize>, change: impl Fn(u8) -> 
 #[test]
 fn enhanced_stegos_reveal_more() {
     let scrambler = Scrambler::new(b"sesame").unwrap();
-    for secrets in [4, 9] {
+    for secrets in [4, 6, 9] {
         let model = model(secrets);
         for (scrambler, least) in [(None, 1.0), (Some(&scrambler), 0.5)] {
             let [plain, enhanced] = [false, true].map(|enhance| stego(&model, scrambler, enhance));
@@ -66,12 +75,37 @@ fn enhanced_stegos_reveal_more() {
 }
 
 #[test]
+fn refined_stegos_are_enhanced_too() {
+    let model = model(4);
+    let quality = |effort| {
+        let mosaic = model.mosaic_for(&secrets(&model), None, effort).unwrap();
+        quality(&model, &model.conceal(&picture(0), &mosaic).unwrap(), None)
+    };
+    let [refined, both] = [false, true].map(|enhance| quality(Effort { refine: 2, enhance }));
+    assert!(both > refined + 0.8, "{refined} {both}");
+}
+
+#[test]
+fn each_cover_of_a_batch_is_enhanced_or_not_for_itself() {
+    let model = model(4);
+    let mosaics = [Effort::default(), ENHANCED]
+        .map(|effort| model.mosaic_for(&secrets(&model), None, effort).unwrap());
+    let cover = picture(0);
+    let pairs = [(&cover, &mosaics[1]), (&cover, &mosaics[0]), (&cover, &mosaics[1])];
+    let stegos = model.conceal_batch(&pairs, &|| true).unwrap();
+    let [first, plain, last] = [0, 1, 2].map(|index| quality(&model, &stegos[index], None));
+    assert!(first > plain + 0.8 && (first - last).abs() < 0.1, "{first} {plain} {last}");
+}
+
+#[test]
 fn without_its_lowest_bits_a_stego_still_reveals_what_the_network_hid() {
     let model = model(4);
     let [plain, enhanced] = [false, true].map(|enhance| stego(&model, None, enhance));
-    let cleared = changed(&enhanced, 0..SIDE * SIDE * 3, |value| value & 0xfe);
-    let [plain, cleared] = [&plain, &cleared].map(|stego| quality(&model, stego, None));
-    assert!(cleared > plain - 4.0, "{plain} {cleared}");
+    let all = 0..enhanced.pixels().len();
+    let cleared = changed(&enhanced, all, |value| value & 0xfe);
+    let [plain, enhanced, cleared] =
+        [&plain, &enhanced, &cleared].map(|stego| quality(&model, stego, None));
+    assert!(cleared < enhanced - 1.0 && cleared > plain - 3.0, "{plain} {enhanced} {cleared}");
 }
 
 #[test]
@@ -79,37 +113,104 @@ fn one_changed_bit_costs_one_part_of_its_secrets() {
     let model = model(4);
     let stego = stego(&model, None, true);
     let whole = model.reveal(&stego, None).unwrap();
-    // The first carrier holds what the last tiles miss.
-    let revealed = model.reveal(&changed(&stego, 40..41, |value| value ^ 1), None).unwrap();
-    let lost =
-        |u: usize| secrets(&model)[u].psnr(&whole[u]) - secrets(&model)[u].psnr(&revealed[u]);
+    // In the first carrier's coded levels: it holds what the last tiles miss.
+    let revealed = model.reveal(&changed(&stego, 400..401, |value| value ^ 1), None).unwrap();
+    let secrets = secrets(&model);
+    let lost = |u: usize| secrets[u].psnr(&whole[u]) - secrets[u].psnr(&revealed[u]);
     assert!(lost(0).abs() < 0.2 && lost(1).abs() < 0.2, "{} {}", lost(0), lost(1));
     assert!(lost(2) > 0.1 && lost(3) > 0.1, "{} {}", lost(2), lost(3));
     // The rows of the part before it, but for what the network makes of the bit.
-    let rows = |frame: &Frame| frame.pixels()[..SIDE * 3 * 8].to_vec();
+    let rows = |frame: &Frame| frame.pixels()[..SIZE.0 * 3 * 8].to_vec();
     let pairs = rows(&whole[3]).into_iter().zip(rows(&revealed[3]));
     assert!(pairs.map(|(a, b)| a.abs_diff(b)).max() <= Some(3));
+}
+
+/// Who knows the format can put anything under a right checksum.
+#[test]
+fn forged_payloads_are_revealed_without_a_panic() {
+    let (width, height) = SIZE;
+    for secrets in [4, 6, 8, 9, 16] {
+        let model = model(secrets);
+        let grid = model.grid();
+        let (least_width, least_height) = grid.smallest_frame();
+        let size = [(height - height % least_height) as i64, (width - width % least_width) as i64];
+        for (step, coded) in [(255, vec![255; 60]), (255, vec![]), (0, (0..60).collect())] {
+            let mut pixels = picture(0).pixels().to_vec();
+            for link in ring(grid, size[0]) {
+                let place = place(grid, size, &link.carrier);
+                let carrier = Carrier { rows: link.carrier, width: size[1] };
+                let steps = vec![step; grid.columns()];
+                let bytes = Payload { steps, coded: coded.clone() }.into_bytes(&place, None);
+                let bits = bytes.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1));
+                for (k, bit) in bits.enumerate() {
+                    let (row, column) = (k / (size[1] as usize * 3), k % (size[1] as usize * 3));
+                    let value =
+                        &mut pixels[(carrier.rows.start as usize + row) * width * 3 + column];
+                    *value = *value & 0xfe | bit;
+                }
+            }
+            let forged = Frame::new(width, height, pixels).unwrap();
+            let cleared = changed(&forged, 0..width * height * 3, |value| value & 0xfe);
+            let [forged, cleared] =
+                [forged, cleared].map(|stego| model.reveal(&stego, None).unwrap());
+            // It was read: where it says something, secrets are others.
+            let psnr = forged[0].psnr(&cleared[0]);
+            assert!(coded.is_empty() || psnr < 35.0, "N = {secrets}, step {step}: {psnr}");
+        }
+    }
 }
 
 #[test]
 fn what_no_longer_is_wanted_is_not_found_out() {
     let model = model(4);
-    let effort = Effort { refine: 0, enhance: true };
-    let mosaic = model.mosaic_for(&secrets(&model), None, effort).unwrap();
-    let unwanted = model.conceal_batch(&[(&picture(0), &mosaic)], &|| false).unwrap();
-    assert_eq!(unwanted, [stego(&model, None, false)]);
+    let mosaic = model.mosaic_for(&secrets(&model), None, ENHANCED).unwrap();
+    let cover = picture(0);
+    let made = |wanted: &dyn Fn() -> bool| {
+        model.conceal_batch(&[(&cover, &mosaic)], wanted).unwrap().swap_remove(0)
+    };
+    let [plain, enhanced] = [false, true].map(|enhance| stego(&model, None, enhance));
+    assert_eq!(made(&|| false).psnr(&plain), f64::INFINITY);
+    // Each carrier asks anew: the upper ones are filled, the lower ones are not.
+    let asked = Cell::new(0);
+    let partly = made(&|| {
+        asked.set(asked.get() + 1);
+        asked.get() <= 3
+    });
+    assert!(asked.get() > 3);
+    let upper = |frame: &Frame| frame.pixels()[..SIZE.0 * 3 * 40].to_vec();
+    assert!(upper(&partly) == upper(&enhanced) && partly != enhanced);
+    let [plain, partly, enhanced] =
+        [&plain, &partly, &enhanced].map(|stego| quality(&model, stego, None));
+    assert!(plain < partly && partly < enhanced, "{plain} {partly} {enhanced}");
 }
 
 #[test]
-fn the_smallest_frames_have_no_room_and_are_hidden_all_the_same() {
+fn the_smallest_frames_have_no_room_and_are_hidden_as_without_it() {
     for secrets in [4, 6, 8, 9, 16] {
         let model = model(secrets);
         let (width, height) = model.grid().smallest_frame();
-        for (width, height) in [(width, height), (width, 8 * height), (17 * width, height)] {
-            let frame = |value| Frame::new(width, height, vec![value; width * height * 3]).unwrap();
-            let effort = Effort { refine: 0, enhance: true };
-            let frames: Vec<_> = (0..secrets).map(|u| frame(10 * u as u8)).collect();
+        let frame = |value| Frame::new(width, height, vec![value; width * height * 3]).unwrap();
+        let frames: Vec<_> = (0..secrets).map(|u| frame(10 * u as u8)).collect();
+        let [plain, enhanced] = [Effort::default(), ENHANCED].map(|effort| {
             let mosaic = model.mosaic_for(&frames, None, effort).unwrap();
+            model.conceal(&frame(128), &mosaic).unwrap()
+        });
+        assert_eq!(plain, enhanced);
+        assert_eq!(model.reveal(&enhanced, None).unwrap().len(), secrets as usize);
+    }
+}
+
+/// Few rows or columns, where some carriers or parts are empty.
+#[test]
+fn narrow_and_low_frames_are_hidden_and_revealed() {
+    for secrets in [4, 6, 8, 9, 16] {
+        let model = model(secrets);
+        let (width, height) = model.grid().smallest_frame();
+        for (width, height) in [(width, 8 * height), (40 * width, height), (40 * width, 2 * height)]
+        {
+            let frame = |value| Frame::new(width, height, vec![value; width * height * 3]).unwrap();
+            let frames: Vec<_> = (0..secrets).map(|u| frame(10 * u as u8)).collect();
+            let mosaic = model.mosaic_for(&frames, None, ENHANCED).unwrap();
             let stego = model.conceal(&frame(128), &mosaic).unwrap();
             assert_eq!(model.reveal(&stego, None).unwrap().len(), secrets as usize);
         }

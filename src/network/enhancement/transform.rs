@@ -3,16 +3,12 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::network::decomposition::Decomposition;
+use crate::network::decomposition::{Decomposition, dims};
 
 /// Side of a block in pixels.
 pub const SIDE: usize = 8;
 /// Values of a block: three channels of so many frequencies.
 pub const VALUES: usize = 3 * SIDE * SIDE;
-/// A value is rounded up from one minus this: rounding down saves bits at little loss.
-const UP: f32 = 0.3;
-/// Levels are clamped to ± this.
-const MOST: f32 = i16::MAX as f32;
 /// Steps double every so many indices.
 const PER_OCTAVE: f64 = 8.0;
 
@@ -84,29 +80,15 @@ impl Transform {
 
 /// Frequencies in levels of 255, in the order of [`Levels`].
 pub struct Frequencies {
-    columns: usize,
-    values: Vec<f32>,
-}
-
-impl Frequencies {
-    /// In whole steps.
-    pub fn rounded(&self, index: u8) -> Levels {
-        let inverse = (1.0 / step(index)) as f32;
-        let level = |value: &f32| {
-            let steps = (value.abs() * inverse + UP).floor().min(MOST);
-            steps.copysign(*value) as i16
-        };
-        Levels { columns: self.columns, values: self.values.iter().map(level).collect() }
-    }
-}
-
-fn dims(x: &Tensor) -> (i64, i64, i64, i64) {
-    let size = x.size();
-    (size[0], size[1], size[2], size[3])
+    /// Blocks in a row.
+    pub columns: usize,
+    /// [`VALUES`] a block.
+    pub values: Vec<f32>,
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::coefficients::rounded;
     use super::*;
 
     #[test]
@@ -116,7 +98,7 @@ mod tests {
         let picture = Tensor::randn([1, 3, 21, 13], (Kind::Float, Device::Cpu)) * 30.0;
         let mut last = 0.0;
         for index in [0, 8, 24] {
-            let levels = transform.forward(&picture).rounded(index);
+            let levels = rounded(&transform.forward(&picture), index);
             assert_eq!((levels.columns, levels.values.len()), (2, 6 * VALUES));
             let back = transform.inverse(&levels, index, 21, 13);
             let error = (back - &picture).square().mean(Kind::Float).double_value(&[]).sqrt();
@@ -129,7 +111,7 @@ mod tests {
     fn grey_differences_are_of_one_channel_and_the_first_frequency() {
         let transform = Transform::new(Device::Cpu);
         let picture = Tensor::full([1, 3, 8, 8], 5.0, (Kind::Float, Device::Cpu));
-        let levels = transform.forward(&picture).rounded(0);
+        let levels = rounded(&transform.forward(&picture), 0);
         // 5 · √3 · 8.
         assert_eq!(levels.values[0], 69);
         assert!(levels.values[1..].iter().all(|level| *level == 0));

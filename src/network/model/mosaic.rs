@@ -6,13 +6,13 @@ use tch::Tensor;
 use crate::network::enhancement::Enhancement;
 use crate::network::refinement::Refinement;
 
-/// What is done for each stego besides the network's pass.
+/// What is done for each stego besides the network's pass; by default nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effort {
     /// Gradient steps that bring it nearer to its cover and have it reveal more; a step takes some four times
     /// as long as a reveal.
     pub refine: u32,
-    /// Whether it carries what reveal would miss, which takes about as long as a reveal to find out.
+    /// Whether it carries what reveal would miss. To find that out takes longer than the network's pass.
     pub enhance: bool,
 }
 
