@@ -95,29 +95,35 @@ impl Enhancement {
             return None;
         }
         let place = place(network.grid, [stego.size()[2], carrier.width], &carrier.rows);
-        let payload = encoding::encoded(&self.missing(network, stego, part), room)?;
+        let missing = self.missing(network, stego, part);
+        let payload = encoding::encoded(missing, stego.device(), room)?;
         Some(payload.into_bytes(&place, key))
     }
 
-    /// What reveal misses of a part's secrets, in levels of 255: 1×3×H×W of each.
-    fn missing(&self, network: &Revealing, stego: &Tensor, part: &Part) -> Vec<Tensor> {
+    /// What reveal misses of a part's secrets, in levels of 255: 1×3×H×W of each, found out as it is asked for.
+    fn missing<'a>(
+        &self,
+        network: &'a Revealing,
+        stego: &Tensor,
+        part: &Part,
+    ) -> impl Iterator<Item = Tensor> + use<'a> {
         let (rows, columns) = (network.grid.rows() as i64, network.grid.columns() as i64);
         let tile = stego.size()[2] / rows;
         let near = (part.rows.start - MARGIN).max(0)..(part.rows.end + MARGIN).min(tile);
         let first = part.tile_row * tile;
         let mosaic = self.mosaic(network, stego, first + near.start..first + near.end);
-        let tiles = Grid::new(1, columns as usize).map(|line| cut(&mosaic, line));
-        let Ok(tiles) = tiles else { return vec![] };
+        let line = Grid::new(1, columns as usize).into_iter();
+        let tiles = line.flat_map(move |line| cut(&mosaic, line).split(network.together as i64, 0));
 
         let pictured = part.rows.start * rows..part.rows.end * rows;
         let inside = (part.rows.start - near.start) * rows..(part.rows.end - near.start) * rows;
         let secrets = self.secrets.narrow(0, part.tile_row * columns, columns);
         let secrets = narrowed(&secrets, &pictured).split(1, 0);
-        let revealed = tiles.split(network.together as i64, 0).into_iter().flat_map(|some| {
+        let revealed = tiles.flat_map(move |some| {
             let revealed = network.rescaling.upscale(&some, network.precision);
             (narrowed(&revealed, &inside).clamp(0.0, 1.0) * 255.0).split(1, 0)
         });
-        secrets.into_iter().zip(revealed).map(|(secret, revealed)| secret - revealed).collect()
+        secrets.into_iter().zip(revealed).map(|(secret, revealed)| secret - revealed)
     }
 
     /// Rows of the mosaic that reveal finds in a stego.

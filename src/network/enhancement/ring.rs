@@ -8,7 +8,7 @@ use crate::network::Grid;
 use super::transform::SIDE;
 
 /// Carriers that a stego has at least.
-const CARRIERS: i64 = 6;
+const CARRIERS: i64 = 3;
 
 /// Rows of the tiles in one row of tiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +87,8 @@ mod tests {
     #[test]
     fn a_carrier_lies_below_what_it_carries() {
         let ring = ring(Grid::new(2, 2).unwrap(), 256);
-        assert_eq!(ring[0].part, Part { tile_row: 1, rows: 84..128 });
-        assert_eq!(ring[1], Link { carrier: 42..84, part: Part { tile_row: 0, rows: 0..40 } });
-        assert_eq!(ring[5].carrier, 212..256);
+        assert_eq!(ring[0].part, Part { tile_row: 1, rows: 64..128 });
+        assert_eq!(ring[1], Link { carrier: 64..128, part: Part { tile_row: 0, rows: 0..64 } });
+        assert_eq!(ring[3].carrier, 192..256);
     }
 }
