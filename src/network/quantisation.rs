@@ -22,7 +22,7 @@ pub(super) fn to_bytes(levels: &Tensor, bits: Option<&Tensor>) -> Tensor {
 }
 
 /// In place of a bit: none has to be there.
-pub(super) const FREE: f32 = -1.0;
+pub const FREE: f32 = -1.0;
 
 /// Clamps to [0, 1] and rounds levels of 0 to 255 in some way, as if it were not for the gradient.
 pub(super) fn straight_through(picture: &Tensor, round: impl Fn(Tensor) -> Tensor) -> Tensor {
