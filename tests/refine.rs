@@ -11,10 +11,11 @@ use gst::prelude::*;
 use gst_base::prelude::AggregatorPadExt;
 use gst_video::VideoFormat;
 
-/// An element that takes so many gradient steps, with its secrets and a cover.
+/// An element that takes so many gradient steps and does nothing else, with its secrets and a cover.
 fn refining((width, height): (usize, usize), steps: u32) -> Conceal {
     let element = element();
     element.set_property("refine", steps);
+    element.set_property("enhance", false);
     let info = info(VideoFormat::Rgb, width, height, 25);
     let mut conceal = Conceal::of(element, &info, &info);
     conceal.push_stills(&secrets((width, height), 10), &info);
