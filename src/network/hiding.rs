@@ -10,7 +10,7 @@ use super::decomposition::Decomposition;
 use super::headroom::with_headroom;
 use super::noise_shaping::NoiseShaper;
 use super::precision::Precision;
-use super::quantisation::{quantise, to_bytes};
+use super::quantisation::{quantise, straight_through, to_bytes};
 use super::weights::{Header, WeightsFile};
 
 /// Channels of the Haar bands of an RGB picture.
@@ -72,7 +72,7 @@ impl Hiding {
     pub fn carrying(&self, stego: &Tensor, bits: &Tensor) -> Tensor {
         match &self.shaper {
             Some(shaper) => shaper.quantise(stego, Some(bits)),
-            None => to_bytes(&(stego * 255.0), Some(bits)) / 255.0,
+            None => straight_through(stego, |levels| to_bytes(&levels, Some(bits))),
         }
     }
 

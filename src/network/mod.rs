@@ -6,7 +6,7 @@ pub mod decomposition;
 pub mod dense;
 pub mod device;
 pub mod effect;
-mod enhancement;
+pub(crate) mod enhancement;
 mod error;
 mod exit;
 mod frame;

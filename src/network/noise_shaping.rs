@@ -16,6 +16,8 @@ use super::quantisation::{straight_through, to_bytes};
 const VALUES: usize = 12;
 /// How much an error of the stego weighs beside the one that it makes in the mosaic.
 const STEGO_WEIGHT: f64 = 1.0;
+/// Ways to round that are kept where bits have to be carried.
+const WAYS: i64 = 4;
 
 type Matrix = [[f64; VALUES]; VALUES];
 
@@ -34,6 +36,8 @@ struct Step {
     value: i64,
     /// 1×12×1×1: what is taken off for the error of each value that was rounded before.
     compensation: Tensor,
+    /// What the square of an error costs that is left then.
+    cost: f64,
 }
 
 impl NoiseShaper {
@@ -49,8 +53,9 @@ impl NoiseShaper {
         let at = |i, j| (values[i * VALUES + j] + values[j * VALUES + i]) / 2.0 + weight(i, j);
         let matrix: Matrix = std::array::from_fn(|i| std::array::from_fn(|j| at(i, j)));
         let steps = plan(matrix)?;
-        let step = |(value, compensation): (usize, [f64; VALUES])| Step {
+        let step = |Planned { value, compensation, cost }| Step {
             value: value as i64,
+            cost,
             compensation: Tensor::from_slice(&compensation)
                 .to_kind(Kind::Float)
                 .view([1, VALUES as i64, 1, 1])
@@ -85,22 +90,103 @@ impl NoiseShaper {
 
     /// Levels of 0 to 255, N×12×H/2×W/2, and what bits they have to carry, as [`to_bytes`] takes them.
     fn round(&self, levels: &Tensor, bits: Option<&Tensor>) -> Tensor {
-        let errors = levels.zeros_like();
-        for Step { value, compensation } in &self.steps {
-            let level = levels.narrow(1, *value, 1);
-            let wanted = &level - errors.conv2d(compensation, None::<&Tensor>, 1, 0, 1, 1);
+        let mut ways = Ways::new(levels);
+        for Step { value, compensation, cost } in &self.steps {
             let bits = bits.map(|bits| bits.narrow(1, *value, 1));
-            let error = to_bytes(&wanted, bits.as_ref()) - level;
-            errors.narrow(1, *value, 1).copy_(&error);
+            let level = levels.narrow(1, *value, 1);
+            let wanted = &level - ways.compensated(compensation);
+            let nearest = to_bytes(&wanted, bits.as_ref());
+            match bits {
+                Some(bits) => {
+                    let away = (&wanted - &nearest).sign() * 2.0;
+                    let other = to_bytes(&(&nearest + away), Some(&bits));
+                    ways.fork(
+                        *value,
+                        [nearest, other].map(|byte| Branch {
+                            cost: (&byte - &wanted).square() * *cost,
+                            error: byte - &level,
+                        }),
+                    );
+                }
+                None => ways.go_on(*value, &(nearest - level)),
+            }
         }
-        (levels + errors).round()
+        (levels + ways.best()).round()
     }
+}
+
+/// Ways to round a picture's blocks, K of each.
+struct Ways {
+    /// Of the values rounded so far, N×K×12×H×W; 0 for the others.
+    errors: Tensor,
+    /// N×K×H×W.
+    costs: Tensor,
+}
+
+/// Goes on from each of K ways.
+struct Branch {
+    /// Of the next value, N×K×H×W.
+    error: Tensor,
+    /// What it adds, N×K×H×W.
+    cost: Tensor,
+}
+
+impl Ways {
+    /// One way, for levels N×12×H×W: nothing is rounded yet.
+    fn new(levels: &Tensor) -> Self {
+        let errors = levels.zeros_like().unsqueeze(1);
+        Self { costs: errors.select(2, 0).zeros_like(), errors }
+    }
+
+    /// What the next value's level makes up for in each way, N×K×H×W.
+    fn compensated(&self, compensation: &Tensor) -> Tensor {
+        let errors = self.errors.flatten(0, 1);
+        errors.conv2d(compensation, None::<&Tensor>, 1, 0, 1, 1).view_as(&self.costs)
+    }
+
+    /// The next value has these errors.
+    fn go_on(&mut self, value: i64, error: &Tensor) {
+        self.errors.select(2, value).copy_(error);
+    }
+
+    /// Each way goes on in two, of which those of least cost are kept.
+    fn fork(&mut self, value: i64, branches: [Branch; 2]) {
+        let [near, far] = &branches;
+        let costs = Tensor::cat(&[&self.costs + &near.cost, &self.costs + &far.cost], 1);
+        let ways = costs.size()[1];
+        let (costs, kept) = costs.topk(WAYS.min(ways), 1, false, false);
+        let error = Tensor::cat(&[&near.error, &far.error], 1).gather(1, &kept, false);
+        self.errors = self.chosen(&kept.remainder(ways / 2));
+        self.costs = costs;
+        self.go_on(value, &error);
+    }
+
+    /// The errors of some of the ways, whose places N×K×H×W are given.
+    fn chosen(&self, ways: &Tensor) -> Tensor {
+        let ways = ways.unsqueeze(2).expand([-1, -1, VALUES as i64, -1, -1], false);
+        self.errors.gather(1, &ways, false)
+    }
+
+    /// The errors of the way of least cost, N×12×H×W.
+    fn best(&self) -> Tensor {
+        match self.costs.size()[1] {
+            1 => self.errors.squeeze_dim(1),
+            _ => self.chosen(&self.costs.argmin(1, true)).squeeze_dim(1),
+        }
+    }
+}
+
+/// The rounding of one value, as [`Step`] holds it.
+struct Planned {
+    value: usize,
+    compensation: [f64; VALUES],
+    cost: f64,
 }
 
 /// The values in the order in which they are rounded, each with its compensation: the rows of the
 /// unit upper triangular U in sensitivity = UᵀDU. The last to be rounded, which nothing makes up
 /// for, are those that matter least. None for a matrix that is not positive definite.
-fn plan(mut left: Matrix) -> Option<Vec<(usize, [f64; VALUES])>> {
+fn plan(mut left: Matrix) -> Option<Vec<Planned>> {
     let mut open: Vec<usize> = (0..VALUES).collect();
     let mut steps = Vec::with_capacity(VALUES);
     while !open.is_empty() {
@@ -121,7 +207,7 @@ fn plan(mut left: Matrix) -> Option<Vec<(usize, [f64; VALUES])>> {
                 left[i][j] -= pivot * compensation[i] * compensation[j];
             }
         }
-        steps.push((value, compensation));
+        steps.push(Planned { value, compensation, cost: pivot });
     }
     steps.reverse();
     Some(steps)
@@ -160,6 +246,30 @@ mod tests {
         let [plain_cost, shaped_cost] =
             [plain, shaped].map(|rounded| cost(&rounded, &picture, &sensitivity));
         assert!(shaped_cost < 0.4 * plain_cost, "{shaped_cost}, plain {plain_cost}");
+    }
+
+    /// Bits make steps twice as large, and the nearest plane alone the errors' squares four times.
+    #[test]
+    fn bytes_that_carry_bits_make_up_for_each_other_better() {
+        let (picture, sensitivity) = (picture(), sensitivity());
+        let shaper = NoiseShaper::new(&sensitivity, Device::Cpu).unwrap();
+        let bits = picture.randint_like(2);
+        let carrying = shaper.quantise(&picture, Some(&bits));
+        let bytes = (&carrying * 255.0).round();
+        assert_eq!(bytes.remainder(2), bits);
+        let plain = cost(&shaper.quantise(&picture, None), &picture, &sensitivity);
+        let carrying = cost(&carrying, &picture, &sensitivity);
+        assert!(carrying < 3.85 * plain, "{carrying}, plain {plain}");
+    }
+
+    #[test]
+    fn bytes_stay_within_their_range_whatever_bits_they_carry() {
+        let shaper = NoiseShaper::new(&sensitivity(), Device::Cpu).unwrap();
+        let ends = (picture() * 2.0 - 0.5).clamp(0.0, 1.0);
+        let bits = ends.randint_like(2);
+        let bytes = (shaper.quantise(&ends, Some(&bits)) * 255.0).round();
+        assert_eq!(bytes.remainder(2), bits);
+        assert!(bytes.min().double_value(&[]) >= 0.0 && bytes.max().double_value(&[]) <= 255.0);
     }
 
     #[test]

@@ -45,6 +45,12 @@ impl Chance {
         self.set = (self.set * (step - 1) + target) / step;
     }
 
+    /// What a bit takes, in bits.
+    pub fn bits(&self, bit: bool) -> f32 {
+        let chance = if bit { self.set } else { self.unset() };
+        PRECISION as f32 - (chance as f32).log2()
+    }
+
     fn unset(self) -> u32 {
         WHOLE - self.set
     }

@@ -11,7 +11,8 @@ use crate::network::{Frame, Grid};
 
 use super::bits::Carrier;
 use super::chance::Reader;
-use super::coefficients::{Contexts, code};
+use super::coefficients::code;
+use super::contexts::Contexts;
 use super::payload::Payload;
 use super::place;
 use super::ring::{Link, Part, ring};

@@ -3,14 +3,17 @@
 //! codec does, in the least significant bits of the stego.
 //!
 //! Conceal knows what reveal will make of a stego. The difference to the secrets goes through a block DCT
-//! ([`transform`]), is rounded and coded with adaptive probabilities ([`coefficients`]) and put into the
+//! ([`transform`]), is rounded ([`choice`]) and coded with adaptive probabilities ([`coefficients`]) and put into the
 //! stego's lowest bits ([`bits`]) while it is rounded, so that the values' other errors make up for what that
 //! does to the mosaic. Reveal adds what it reads there to what the network says. Where the bits were changed,
 //! a checksum tells ([`payload`]), and the network's secrets are left.
 
 mod bits;
 mod chance;
+mod channel;
+mod choice;
 mod coefficients;
+mod contexts;
 mod corrections;
 mod encoding;
 mod payload;
@@ -34,6 +37,7 @@ use super::scrambling::Scrambling;
 use bits::Carrier;
 pub use corrections::Corrections;
 use ring::{Link, Part, ring};
+pub use transform::Transform;
 
 /// A coder that cannot go on: it has no room left, or what it reads was not written so.
 #[derive(Debug)]
@@ -74,8 +78,12 @@ impl Enhancement {
             let carrier = Carrier { rows, width };
             let wanted = wanted() && !exit::has_begun();
             let bytes = wanted.then(|| self.payload(network, &stego, &carrier, &part)).flatten();
-            let bits = carrier.plane(&bytes.unwrap_or_default(), stego.device());
-            own.copy_(&network.hiding.carrying(&own, &bits));
+            own.copy_(&match bytes {
+                Some(bytes) => {
+                    network.hiding.carrying(&own, &carrier.plane(&bytes, stego.device()))
+                }
+                None => network.hiding.quantise(&own),
+            });
         }
         stego
     }

@@ -10,7 +10,7 @@ pub const SIDE: usize = 8;
 /// Values of a block: three channels of so many frequencies.
 pub const VALUES: usize = 3 * SIDE * SIDE;
 /// Steps double every so many indices.
-const PER_OCTAVE: f64 = 8.0;
+pub const PER_OCTAVE: f64 = 24.0;
 
 /// The step, in levels of 255, of an index.
 pub fn step(index: u8) -> f64 {
@@ -50,16 +50,21 @@ impl Transform {
 
     /// 1×3×H×W of differences in levels of 255 to (H/8)·(W/8)·192 values, both rounded up.
     pub fn forward(&self, picture: &Tensor) -> Frequencies {
-        let (_, _, height, width) = dims(picture);
-        let pad = |size: i64| (-size).rem_euclid(SIDE as i64);
-        let padded = picture.constant_pad_nd([0, pad(width), 0, pad(height)]);
-        let bands = self.dct.forward(&self.mixed(&padded, &self.colours));
+        let bands = self.bands(picture);
         let (_, _, rows, columns) = dims(&bands);
         let values = bands.view([-1, 3, rows, columns]).permute([2, 3, 1, 0]).reshape([-1]);
         let values = values.to_device(Device::Cpu);
         let mut copied = vec![0.0; values.numel()];
         values.copy_data(&mut copied, values.numel());
         Frequencies { columns: columns as usize, values: copied }
+    }
+
+    /// K×3×H×W to K×192×(H/8)×(W/8), both rounded up: frequency by frequency, the three channels of each.
+    pub fn bands(&self, pictures: &Tensor) -> Tensor {
+        let (_, _, height, width) = dims(pictures);
+        let pad = |size: i64| (-size).rem_euclid(SIDE as i64);
+        let padded = pictures.constant_pad_nd([0, pad(width), 0, pad(height)]);
+        self.dct.forward(&self.mixed(&padded, &self.colours))
     }
 
     /// The differences 1×3×`height`×`width` that levels stand for.
@@ -88,7 +93,7 @@ pub struct Frequencies {
 
 #[cfg(test)]
 mod tests {
-    use super::super::coefficients::rounded;
+
     use super::*;
 
     #[test]
@@ -97,8 +102,11 @@ mod tests {
         let transform = Transform::new(Device::Cpu);
         let picture = Tensor::randn([1, 3, 21, 13], (Kind::Float, Device::Cpu)) * 30.0;
         let mut last = 0.0;
-        for index in [0, 8, 24] {
-            let levels = rounded(&transform.forward(&picture), index);
+        for index in [0, 24, 72] {
+            let Frequencies { columns, values } = transform.forward(&picture);
+            let values =
+                values.iter().map(|value| (f64::from(*value) / step(index)).round() as i16);
+            let levels = Levels { columns, values: values.collect() };
             assert_eq!((levels.columns, levels.values.len()), (2, 6 * VALUES));
             let back = transform.inverse(&levels, index, 21, 13);
             let error = (back - &picture).square().mean(Kind::Float).double_value(&[]).sqrt();
@@ -111,9 +119,9 @@ mod tests {
     fn grey_differences_are_of_one_channel_and_the_first_frequency() {
         let transform = Transform::new(Device::Cpu);
         let picture = Tensor::full([1, 3, 8, 8], 5.0, (Kind::Float, Device::Cpu));
-        let levels = rounded(&transform.forward(&picture), 0);
+        let frequencies = transform.forward(&picture).values;
         // 5 · √3 · 8.
-        assert_eq!(levels.values[0], 69);
-        assert!(levels.values[1..].iter().all(|level| *level == 0));
+        assert!((frequencies[0] - 69.28).abs() < 0.01);
+        assert!(frequencies[1..].iter().all(|value| value.abs() < 1e-3));
     }
 }
