@@ -4,6 +4,7 @@
 use tch::{Kind, Reduction, Tensor};
 
 use super::dataset::bicubic;
+use super::remainder::Remainder;
 use crate::network::Grid;
 use crate::network::decomposition::Decomposition;
 
@@ -60,7 +61,7 @@ impl Weights {
         let low = |picture: &Tensor| wavelet.forward(picture).narrow(1, 0, 3);
         let cover = match self.measure {
             Measure::Paper => squared(&passage.cover, &passage.concealed),
-            Measure::Even => evened(&passage.cover, &passage.concealed),
+            Measure::Even => evened(&mean_squares(&passage.cover, &passage.concealed)),
         };
         let cover = cover * self.cover;
         // The orthonormal LL is twice a block's mean: a quarter makes it a mean in [0, 1].
@@ -77,11 +78,15 @@ impl Weights {
         recovered: &Tensor,
         tiles: &Tensor,
         grid: Grid,
+        remainder: &Remainder,
     ) -> Tensor {
         let guide = squared(tiles, &bicubic_tiles(secrets, grid));
         let (error, weight) = match self.measure {
             Measure::Paper => (secrets.l1_loss(recovered, Reduction::Mean), self.guide),
-            Measure::Even => (evened(secrets, recovered), self.guide * grid.secrets() as f64 / 4.0),
+            Measure::Even => {
+                let left = remainder.of(&(secrets - recovered), grid);
+                (evened(&left), self.guide * grid.secrets() as f64 / 4.0)
+            }
         };
         let loss = error * self.secret + guide * weight;
         if self.divergence == 0.0 {
@@ -122,14 +127,18 @@ fn histograms(pictures: &Tensor) -> Tensor {
     counts / total
 }
 
-/// The errors of pictures N×3×H×W as a mean PSNR counts them: by the logarithm of each one's squared
-/// error, so that a dB of a picture that comes back well counts as much as one of a picture that comes
-/// back badly. Below 40 dB; above it less and less. Of the size of a mean absolute error.
-fn evened(a: &Tensor, b: &Tensor) -> Tensor {
+/// The mean squared errors of N pictures as a mean PSNR counts them: by the logarithm of each one's, so
+/// that a dB of a picture that comes back well counts as much as one of a picture that comes back badly.
+/// Below 40 dB; above it less and less. Of the size of a mean absolute error.
+fn evened(errors: &Tensor) -> Tensor {
     const FLOOR: f64 = 1e-4;
     const SIZE: f64 = 7.5e-3;
-    let errors = (a - b).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
     (errors / FLOOR).log1p().mean(Kind::Float) * SIZE
+}
+
+/// The mean squared error of each of N pictures N×3×H×W, N.
+fn mean_squares(a: &Tensor, b: &Tensor) -> Tensor {
+    (a - b).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float)
 }
 
 /// The mean squared error of two tensors of one shape.
@@ -166,13 +175,14 @@ mod tests {
     #[test]
     fn a_decibel_counts_alike_in_good_pictures_and_in_bad_ones() {
         let black = Tensor::zeros([1, 3, 4, 4], (Kind::Float, Device::Cpu));
-        let loss = |psnr: f64| evened(&black, &(&black + 10f64.powf(-psnr / 20.0)));
+        let evened = |other: &Tensor| evened(&mean_squares(other, &other.zeros_like()));
+        let loss = |psnr: f64| evened(&(&black + 10f64.powf(-psnr / 20.0)));
         let decibel = |psnr: f64| (loss(psnr - 1.0) - loss(psnr)).double_value(&[]);
         let (bad, good) = (decibel(20.0), decibel(30.0));
         assert!(good > 0.9 * bad && bad > good && decibel(50.0) < 0.2 * bad, "{bad}, {good}");
         // The mean of pictures, not of their errors.
         let both = Tensor::cat(&[&black + 0.1, &black + 0.01], 0);
-        let mean = evened(&both, &both.zeros_like()) * 2.0 - loss(20.0) - loss(40.0);
+        let mean = evened(&both) * 2.0 - loss(20.0) - loss(40.0);
         assert!(mean.abs().double_value(&[]) < 1e-6);
     }
 }

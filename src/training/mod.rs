@@ -23,6 +23,7 @@ mod plot;
 pub mod preset;
 mod progress;
 pub mod published;
+mod remainder;
 pub mod report;
 pub mod run;
 pub mod schedule;

@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::dataset::Photographs;
 use super::losses::{Passage, Weights, bicubic_tiles, squared};
 use super::modules::Modules;
+use super::remainder::Remainder;
 use super::run::{Config, Stage};
 use super::sensitivity::sensitivity;
 use crate::network::decomposition::Decomposition;
@@ -96,6 +97,8 @@ pub struct Objective {
     stage: Stage,
     weights: Weights,
     wavelet: Decomposition,
+    remainder: Remainder,
+    carrying: bool,
     precision: Precision,
 }
 
@@ -106,6 +109,8 @@ impl Objective {
             stage: config.stage,
             weights: config.weights,
             wavelet: Decomposition::haar(config.device),
+            remainder: Remainder::new(config.device),
+            carrying: config.carrying,
             precision: Precision::best(config.device),
         }
     }
@@ -154,7 +159,7 @@ impl Objective {
         let received = &tiles + tiles.randn_like() * JITTER;
         let recovered = module.upscale(&received, self.precision);
         Outcome {
-            loss: self.weights.rescaling(secrets, &recovered, &tiles, grid),
+            loss: self.weights.rescaling(secrets, &recovered, &tiles, grid, &self.remainder),
             cover: Tensor::full([], f64::NAN, (Kind::Float, secrets.device())),
             secret: squared(secrets, &quantise(&recovered)),
         }
@@ -172,7 +177,7 @@ impl Objective {
         let received = followed(&cut(&passage.recovered_mosaic, grid));
         let recovered = module.upscale(&received, self.precision);
         let loss = self.weights.hiding(&passage, &self.wavelet)
-            + self.weights.rescaling(&secrets, &recovered, &tiles, grid);
+            + self.weights.rescaling(&secrets, &recovered, &tiles, grid, &self.remainder);
         Outcome {
             loss,
             cover: squared(&passage.cover, &passage.stego),
@@ -189,7 +194,11 @@ impl Objective {
             None => mosaic.shallow_clone(),
         };
         let concealed = hiding.conceal(&cover, &hidden, self.precision);
-        let stego = hiding.quantise(&concealed);
+        let stego = if self.carrying {
+            hiding.carrying(&concealed, &concealed.detach().randint_like(2))
+        } else {
+            hiding.quantise(&concealed)
+        };
         let recovered = hiding.reveal(&stego, self.precision);
         let recovered_mosaic = match &batch.scrambling {
             Some(scrambling) => scrambling.unscramble(&recovered),

@@ -19,7 +19,8 @@ pub enum Preset {
     Paper,
     /// The recipe of models/README.md.
     ///
-    /// No divergence term, the cover's error weighed against the secrets', Muon, a cosine to zero.
+    /// No divergence term, the cover's error weighed against what enhancement leaves of the secrets', stegos
+    /// that carry bits, Muon, a cosine to zero.
     Shipped,
 }
 
@@ -74,6 +75,11 @@ impl Preset {
     /// Whether stegos are rounded so that reveal hears the error least; the paper rounds to the
     /// nearest.
     pub fn noise_shaping(self) -> bool {
+        self == Self::Shipped
+    }
+
+    /// Whether stegos carry bits as enhanced ones do, here any. The paper's do not.
+    pub fn carrying(self) -> bool {
         self == Self::Shipped
     }
 

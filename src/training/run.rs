@@ -77,6 +77,8 @@ pub struct Config {
     pub stride: usize,
     /// Whether stegos are rounded so that reveal hears the error least, or to the nearest.
     pub noise_shaping: bool,
+    /// Whether their lowest bits are given, as those of enhanced stegos are.
+    pub carrying: bool,
     /// Whether the hiding module is for the one grid alone.
     pub own_hiding: bool,
     /// Side of the square patches in pixels.
@@ -107,6 +109,7 @@ impl Config {
             batch: 1,
             stride: preset.stride(),
             noise_shaping: preset.noise_shaping(),
+            carrying: preset.carrying(),
             own_hiding: false,
             patch: 144,
             weights: preset.weights(stage, None),
