@@ -212,7 +212,7 @@ mod tests {
             let steps: [u8; 2] = payload.steps.try_into().unwrap();
             assert!(steps[0] < last[0] && steps[1] < last[1], "{room}: {steps:?}");
             // What is three times as large goes in steps about three times as large: 24 · log2(3) indices.
-            assert!(steps[0].abs_diff(steps[1] + 38) <= 6, "{steps:?}");
+            assert!(steps[0].abs_diff(steps[1] + 38) <= 3, "{steps:?}");
             last = steps;
         }
     }
