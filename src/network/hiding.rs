@@ -10,7 +10,7 @@ use super::decomposition::Decomposition;
 use super::headroom::with_headroom;
 use super::noise_shaping::NoiseShaper;
 use super::precision::Precision;
-use super::quantisation::{quantise, straight_through, to_bytes};
+use super::quantisation::{Digits, quantise, straight_through, to_bytes};
 use super::weights::{Header, WeightsFile};
 
 /// Channels of the Haar bands of an RGB picture.
@@ -67,12 +67,11 @@ impl Hiding {
         }
     }
 
-    /// As [`quantise`](Self::quantise), so that bytes have the parity of the bits, of the stego's size: 0, 1 or
-    /// [`FREE`](super::quantisation::FREE).
-    pub fn carrying(&self, stego: &Tensor, bits: &Tensor) -> Tensor {
+    /// As [`quantise`](Self::quantise), so that bytes carry digits.
+    pub fn carrying(&self, stego: &Tensor, digits: &Digits) -> Tensor {
         match &self.shaper {
-            Some(shaper) => shaper.quantise(stego, Some(bits)),
-            None => straight_through(stego, |levels| to_bytes(&levels, Some(bits))),
+            Some(shaper) => shaper.quantise(stego, Some(digits)),
+            None => straight_through(stego, |levels| to_bytes(&levels, Some(digits))),
         }
     }
 

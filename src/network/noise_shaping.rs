@@ -10,13 +10,13 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::quantisation::{straight_through, to_bytes};
+use super::quantisation::{Digits, straight_through, to_bytes};
 
 /// Values of a 2×2 block in RGB.
 const VALUES: usize = 12;
 /// How much an error of the stego weighs beside the one that it makes in the mosaic.
-const STEGO_WEIGHT: f64 = 1.0;
-/// Ways to round that are kept where bits have to be carried.
+const STEGO_WEIGHT: f64 = 3.0;
+/// Ways to round that are kept where digits have to be carried.
 const WAYS: i64 = 4;
 
 type Matrix = [[f64; VALUES]; VALUES];
@@ -79,27 +79,26 @@ impl NoiseShaper {
         blocks.conv2d(&self.inverse, None::<&Tensor>, 1, 0, 1, 1).pixel_shuffle(2)
     }
 
-    /// Clamps N×3×H×W of even sides to [0, 1] and rounds to 1/255, so that bytes have the parity of what
-    /// `bits` there are, of the same size, 0, 1 or [`FREE`](super::quantisation::FREE). The gradient passes as through
-    /// [`quantise`](super::quantisation::quantise).
-    pub fn quantise(&self, picture: &Tensor, bits: Option<&Tensor>) -> Tensor {
-        let bits = bits.map(|bits| bits.pixel_unshuffle(2));
-        let round = |levels: Tensor| self.round(&levels.pixel_unshuffle(2), bits.as_ref());
+    /// Clamps N×3×H×W of even sides to [0, 1] and rounds to 1/255, so that bytes carry what digits there are.
+    /// The gradient passes as through [`quantise`](super::quantisation::quantise).
+    pub fn quantise(&self, picture: &Tensor, digits: Option<&Digits>) -> Tensor {
+        let digits = digits.map(|digits| digits.map(|values| values.pixel_unshuffle(2)));
+        let round = |levels: Tensor| self.round(&levels.pixel_unshuffle(2), digits.as_ref());
         straight_through(picture, |levels| round(levels).pixel_shuffle(2))
     }
 
-    /// Levels of 0 to 255, N×12×H/2×W/2, and what bits they have to carry, as [`to_bytes`] takes them.
-    fn round(&self, levels: &Tensor, bits: Option<&Tensor>) -> Tensor {
+    /// Levels of 0 to 255, N×12×H/2×W/2, and what digits they have to carry, as [`to_bytes`] takes them.
+    fn round(&self, levels: &Tensor, digits: Option<&Digits>) -> Tensor {
         let mut ways = Ways::new(levels);
         for Step { value, compensation, cost } in &self.steps {
-            let bits = bits.map(|bits| bits.narrow(1, *value, 1));
+            let digits = digits.map(|digits| digits.map(|values| values.narrow(1, *value, 1)));
             let level = levels.narrow(1, *value, 1);
             let wanted = &level - ways.compensated(compensation);
-            let nearest = to_bytes(&wanted, bits.as_ref());
-            match bits {
-                Some(bits) => {
-                    let away = (&wanted - &nearest).sign() * 2.0;
-                    let other = to_bytes(&(&nearest + away), Some(&bits));
+            let nearest = to_bytes(&wanted, digits.as_ref());
+            match digits {
+                Some(digits) => {
+                    let away = (&wanted - &nearest).sign() * f64::from(digits.base);
+                    let other = to_bytes(&(&nearest + away), Some(&digits));
                     ways.fork(
                         *value,
                         [nearest, other].map(|byte| Branch {
@@ -229,6 +228,10 @@ mod tests {
         Tensor::rand([2, 3, 32, 16], (Kind::Float, Device::Cpu)) * 0.8 + 0.1
     }
 
+    fn digits(picture: &Tensor, base: u8) -> Digits {
+        Digits { values: picture.randint_like(base.into()), base }
+    }
+
     /// What an error of the stego costs in the mosaic.
     fn cost(rounded: &Tensor, picture: &Tensor, sensitivity: &Tensor) -> f64 {
         let error = ((rounded - picture) * 255.0).pixel_unshuffle(2).transpose(0, 1).flatten(1, 3);
@@ -248,28 +251,32 @@ mod tests {
         assert!(shaped_cost < 0.4 * plain_cost, "{shaped_cost}, plain {plain_cost}");
     }
 
-    /// Bits make steps twice as large, and the nearest plane alone the errors' squares four times.
+    /// Digits make steps as much larger as their base, and the nearest plane alone the errors' squares by its square.
     #[test]
-    fn bytes_that_carry_bits_make_up_for_each_other_better() {
+    fn bytes_that_carry_digits_make_up_for_each_other_better() {
         let (picture, sensitivity) = (picture(), sensitivity());
         let shaper = NoiseShaper::new(&sensitivity, Device::Cpu).unwrap();
-        let bits = picture.randint_like(2);
-        let carrying = shaper.quantise(&picture, Some(&bits));
-        let bytes = (&carrying * 255.0).round();
-        assert_eq!(bytes.remainder(2), bits);
         let plain = cost(&shaper.quantise(&picture, None), &picture, &sensitivity);
-        let carrying = cost(&carrying, &picture, &sensitivity);
-        assert!(carrying < 3.85 * plain, "{carrying}, plain {plain}");
+        for (base, square) in [(2, 4.0), (3, 9.0), (4, 16.0)] {
+            let digits = digits(&picture, base);
+            let carrying = shaper.quantise(&picture, Some(&digits));
+            let bytes = (&carrying * 255.0).round();
+            assert_eq!(bytes.remainder(i64::from(base)), digits.values);
+            let carrying = cost(&carrying, &picture, &sensitivity);
+            assert!(carrying < 0.965 * square * plain, "{base}: {carrying}, plain {plain}");
+        }
     }
 
     #[test]
-    fn bytes_stay_within_their_range_whatever_bits_they_carry() {
+    fn bytes_stay_within_their_range_whatever_they_carry() {
         let shaper = NoiseShaper::new(&sensitivity(), Device::Cpu).unwrap();
         let ends = (picture() * 2.0 - 0.5).clamp(0.0, 1.0);
-        let bits = ends.randint_like(2);
-        let bytes = (shaper.quantise(&ends, Some(&bits)) * 255.0).round();
-        assert_eq!(bytes.remainder(2), bits);
-        assert!(bytes.min().double_value(&[]) >= 0.0 && bytes.max().double_value(&[]) <= 255.0);
+        for base in 2..=4 {
+            let digits = digits(&ends, base);
+            let bytes = (shaper.quantise(&ends, Some(&digits)) * 255.0).round();
+            assert_eq!(bytes.remainder(i64::from(base)), digits.values);
+            assert!(bytes.min().double_value(&[]) >= 0.0 && bytes.max().double_value(&[]) <= 255.0);
+        }
     }
 
     #[test]

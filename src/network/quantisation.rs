@@ -9,19 +9,37 @@ pub fn quantise(picture: &Tensor) -> Tensor {
     straight_through(picture, |levels| to_bytes(&levels, None))
 }
 
-/// Levels to whole ones of 0 to 255. Where `bits` are 0 or 1, of that parity; where they are [`FREE`], any.
-pub(super) fn to_bytes(levels: &Tensor, bits: Option<&Tensor>) -> Tensor {
+/// What the bytes of a stego have to leave as remainders when they are divided by a base.
+#[derive(Debug)]
+pub struct Digits {
+    /// From 0 to below the base, or [`FREE`]; of the stego's size.
+    pub values: Tensor,
+    /// 2 for bits.
+    pub base: u8,
+}
+
+impl Digits {
+    /// Those of some of the bytes, or in another order.
+    pub(super) fn map(&self, change: impl FnOnce(&Tensor) -> Tensor) -> Self {
+        Self { values: change(&self.values), base: self.base }
+    }
+}
+
+/// Levels to whole ones of 0 to 255 that carry what digits there are.
+pub(super) fn to_bytes(levels: &Tensor, digits: Option<&Digits>) -> Tensor {
     let nearest = levels.round().clamp(0.0, 255.0);
-    match bits {
-        Some(bits) => {
-            let bound = ((levels - bits) / 2.0).round().clamp(0.0, 127.0) * 2.0 + bits;
-            bound.where_self(&bits.ge(0.0), &nearest)
+    match digits {
+        Some(Digits { values, base }) => {
+            let base = f64::from(*base);
+            let most = ((values * -1.0 + 255.0) / base).floor();
+            let times = ((levels - values) / base).round().clamp_min(0.0).minimum(&most);
+            (times * base + values).where_self(&values.ge(0.0), &nearest)
         }
         None => nearest,
     }
 }
 
-/// In place of a bit: none has to be there.
+/// In place of a digit: none has to be there.
 pub const FREE: f32 = -1.0;
 
 /// Clamps to [0, 1] and rounds levels of 0 to 255 in some way, as if it were not for the gradient.
@@ -36,11 +54,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_decide_parity() {
+    fn digits_decide_remainders() {
         let levels = Tensor::from_slice(&[-3.0f32, 12.4, 12.4, 12.4, 254.9, 300.0, 0.2]);
-        let bits = Tensor::from_slice(&[1.0f32, 0.0, 1.0, FREE, 0.0, 1.0, FREE]);
-        let bytes = Vec::<f32>::try_from(to_bytes(&levels, Some(&bits))).unwrap();
-        assert_eq!(bytes, [1.0, 12.0, 13.0, 12.0, 254.0, 255.0, 0.0]);
+        let carried = |digits: [f32; 7], base| {
+            let digits = Digits { values: Tensor::from_slice(&digits), base };
+            Vec::<f32>::try_from(to_bytes(&levels, Some(&digits))).unwrap()
+        };
+        let bits = carried([1.0, 0.0, 1.0, FREE, 0.0, 1.0, FREE], 2);
+        assert_eq!(bits, [1.0, 12.0, 13.0, 12.0, 254.0, 255.0, 0.0]);
+        let threes = carried([2.0, 1.0, 2.0, FREE, 1.0, 2.0, 2.0], 3);
+        assert_eq!(threes, [2.0, 13.0, 11.0, 12.0, 253.0, 254.0, 2.0]);
     }
 
     #[test]

@@ -12,9 +12,10 @@ use super::remainder::Remainder;
 use super::run::{Config, Stage};
 use super::sensitivity::sensitivity;
 use crate::network::decomposition::Decomposition;
+use crate::network::enhancement::base;
 use crate::network::mosaic::{cut, splice};
 use crate::network::passphrase::Key;
-use crate::network::quantisation::quantise;
+use crate::network::quantisation::{Digits, quantise};
 use crate::network::rescaling::Rescaling;
 use crate::network::scrambling::Scrambling;
 use crate::network::{Grid, Precision, decibels};
@@ -195,7 +196,7 @@ impl Objective {
         };
         let concealed = hiding.conceal(&cover, &hidden, self.precision);
         let stego = if self.carrying {
-            hiding.carrying(&concealed, &concealed.detach().randint_like(2))
+            hiding.carrying(&concealed, &any_digits(&concealed, batch.grid))
         } else {
             hiding.quantise(&concealed)
         };
@@ -206,6 +207,12 @@ impl Objective {
         };
         Passage { cover, concealed, stego, mosaic, recovered_mosaic }
     }
+}
+
+/// Digits that a grid's stegos of this size may have to carry.
+fn any_digits(stego: &Tensor, grid: Grid) -> Digits {
+    let base = base(grid);
+    Digits { values: stego.detach().randint_like(base.into()), base }
 }
 
 fn rescaling(modules: &Modules, grid: Grid) -> Option<&Rescaling> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What enhancement leaves of the secrets' errors, as far as training can foresee it.
 //!
-//! A stego's lowest bits hold so many of what reveal misses. An ideal coder spends ½·log2(1 + v/θ) of them on a
+//! A stego's digits hold so many bits of what reveal misses. An ideal coder spends ½·log2(1 + v/θ) of them on a
 //! frequency where v is missing and leaves vθ/(v + θ), with the θ that makes all fit ("reverse water-filling", Cover
 //! and Thomas, Elements of Information Theory, section 10.3.3): much that is missing in one place costs less than
 //! little in many.
@@ -11,7 +11,7 @@ use std::f64::consts::LN_2;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::network::Grid;
-use crate::network::enhancement::Transform;
+use crate::network::enhancement::{Transform, base};
 
 /// Halvings that find θ.
 const HALVINGS: usize = 16;
@@ -43,9 +43,9 @@ impl Remainder {
     }
 }
 
-/// Bits that a stego has for each value of its secrets: one for each of its own.
+/// Bits that a stego has for each value of its secrets: those of a digit for each of its own.
 fn bits(grid: Grid) -> f64 {
-    1.0 / grid.secrets() as f64
+    f64::from(base(grid)).log2() / grid.secrets() as f64
 }
 
 /// The mean of K×B×H×W over each block's neighbours.
@@ -86,10 +86,11 @@ mod tests {
     fn of_noise_bits_leave_what_theory_says() {
         let noise = noise();
         let whole = noise.square().mean(Kind::Float).double_value(&[]);
-        for secrets in [4, 9, 16] {
+        // With more bits a value what is spent by chance, since few blocks tell how much is missing, counts for more.
+        for secrets in [6, 9, 16] {
             let grid = Grid::for_secrets(secrets).unwrap();
             // A quarter for each bit a value, and the pictures one by one.
-            let expected = whole / 4_f64.powf(1.0 / f64::from(secrets));
+            let expected = whole / 4_f64.powf(bits(grid));
             for left in
                 left(&Tensor::cat(&[&noise, &(&noise * 3.0)], 0), grid).chunks(2).enumerate()
             {
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_gradient_is_that_of_the_least_that_can_be_left() {
-        let grid = Grid::for_secrets(4).unwrap();
+        let grid = Grid::for_secrets(6).unwrap();
         let errors = noise().narrow(0, 0, 1).set_requires_grad(true);
         Remainder::new(Device::Cpu).of(&errors, grid).sum(Kind::Float).backward();
         let (gradient, errors) = (errors.grad(), errors.detach());

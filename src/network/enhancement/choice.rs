@@ -3,10 +3,10 @@
 
 use super::Stuck;
 use super::chance::Coder;
-use super::channel::Channel;
 use super::coefficients::code_channel;
-use super::contexts::{CHANNELS, COUNTED, Contexts, FREQUENCIES};
-use super::transform::{Frequencies, Levels, step};
+use super::contexts::{COUNTED, Contexts, FREQUENCIES};
+use super::neighbours::{Around, Block, Neighbours};
+use super::transform::{Frequencies, step};
 
 /// What a bit weighs beside the square of an error in steps: about what it would take off in finer ones, 2·ln(2)/12.
 const BIT: f32 = 0.105;
@@ -26,43 +26,46 @@ pub fn write(
 ) -> Result<f64, Stuck> {
     let inverse = (1.0 / step(index)) as f32;
     let Frequencies { columns, values } = frequencies;
-    let mut levels = Levels { columns: *columns, values: vec![0; values.len()] };
+    let mut neighbours = Neighbours::new(*columns);
     let mut left = 0.0;
-    for (number, own) in values.chunks_exact(FREQUENCIES).enumerate() {
-        let steps: [f32; FREQUENCIES] = std::array::from_fn(|frequency| own[frequency] * inverse);
-        let (block, channel) = (number / CHANNELS, number % CHANNELS);
-        let mut channel = Channel { levels: &mut levels, block, channel };
-        left += f64::from(choose(&mut channel, &steps, contexts));
-        code_channel(&mut channel, contexts, coder)?;
+    for values in values.as_chunks::<FREQUENCIES>().0 {
+        let (around, channel) = (neighbours.around(), neighbours.channel());
+        let steps = values.map(|value| value * inverse);
+        let (mut own, error) = chosen(&steps, &around, channel, contexts);
+        left += f64::from(error);
+        code_channel(&mut own, &around, channel, contexts, coder)?;
+        neighbours.push(&own);
     }
     Ok(left * step(index).powi(2) / values.len().max(1) as f64)
 }
 
-/// Sets the levels of a channel for values in steps, and returns the sum of their squared errors.
-fn choose(channel: &mut Channel, steps: &[f32; FREQUENCIES], contexts: &mut Contexts) -> f32 {
+/// The levels of a channel for values in steps, and the sum of their squared errors.
+fn chosen(
+    steps: &[f32; FREQUENCIES],
+    around: &Around,
+    channel: usize,
+    contexts: &mut Contexts,
+) -> (Block, f32) {
+    let mut own = [0; FREQUENCIES];
     let energy = steps.iter().map(|steps| steps * steps).sum();
     if steps.iter().all(|steps| steps.abs() < 0.5) {
-        return energy;
+        return (own, energy);
     }
-    let filled = contexts.filled(channel.channel, channel.kind());
+    let filled = contexts.filled(channel, around.kind);
     let mut gain = BIT * (filled.bits(false) - filled.bits(true));
     let mut left = 0.0;
     for (frequency, steps) in steps.iter().enumerate() {
-        let kind = channel.kind_of(frequency);
-        let nonzero = *contexts.nonzero(channel.channel, frequency, kind);
+        let kind = around.kind_of(&own, frequency);
+        let nonzero = *contexts.nonzero(channel, frequency, kind);
         let none = steps * steps + BIT * nonzero.bits(false);
         let (level, cost) = nearest(steps.abs(), BIT * (nonzero.bits(true) + 1.0), kind, contexts)
             .filter(|(_, cost)| *cost < none)
             .unwrap_or((0.0, none));
         gain += steps * steps - cost;
         left += (steps.abs() - level).powi(2);
-        channel.own()[frequency] = level.copysign(*steps) as i16;
+        own[frequency] = level.copysign(*steps) as i16;
     }
-    if gain > 0.0 {
-        return left;
-    }
-    channel.own().fill(0);
-    energy
+    if gain > 0.0 { (own, left) } else { ([0; FREQUENCIES], energy) }
 }
 
 /// Of the two levels from 1 on that are nearest to a value in steps, the one that costs least, and that cost;
@@ -87,7 +90,7 @@ fn nearest(steps: f32, mut cost: f32, kind: usize, contexts: &mut Contexts) -> O
 mod tests {
     use super::super::chance::{Reader, Writer};
     use super::super::coefficients::code;
-    use super::super::transform::VALUES;
+    use super::super::transform::{Levels, VALUES};
     use super::*;
 
     /// What is written of a picture of 4×4 blocks in steps of 1, and what `write` says is left.

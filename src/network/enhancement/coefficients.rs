@@ -3,9 +3,9 @@
 
 use super::Stuck;
 use super::chance::{Chance, Coder};
-use super::channel::Channel;
-use super::contexts::{CHANNELS, COUNTED, Contexts, FREQUENCIES};
-use super::transform::{Levels, VALUES};
+use super::contexts::{COUNTED, Contexts, FREQUENCIES};
+use super::neighbours::{Around, Block, Neighbours};
+use super::transform::Levels;
 
 /// Puts the levels of one picture through a coder, all of them set before, if it writes.
 ///
@@ -16,35 +16,37 @@ pub fn code(
     contexts: &mut Contexts,
     coder: &mut impl Coder,
 ) -> Result<(), Stuck> {
-    for block in 0..levels.values.len() / VALUES {
-        for channel in 0..CHANNELS {
-            code_channel(&mut Channel { levels, block, channel }, contexts, coder)?;
-        }
+    let mut neighbours = Neighbours::new(levels.columns);
+    for own in levels.values.as_chunks_mut().0 {
+        code_channel(own, &neighbours.around(), neighbours.channel(), contexts, coder)?;
+        neighbours.push(own);
     }
     Ok(())
 }
 
-/// As [`code`], of one channel of one block.
+/// As [`code`], of a channel of one block, whose number is given.
 ///
 /// # Errors
 /// As [`code`].
 pub fn code_channel(
-    channel: &mut Channel,
+    own: &mut Block,
+    around: &Around,
+    channel: usize,
     contexts: &mut Contexts,
     coder: &mut impl Coder,
 ) -> Result<(), Stuck> {
-    let mut filled = channel.own().iter().any(|level| *level != 0);
-    coder.learnt(&mut filled, contexts.filled(channel.channel, channel.kind()))?;
+    let mut filled = own.iter().any(|level| *level != 0);
+    coder.learnt(&mut filled, contexts.filled(channel, around.kind))?;
     if !filled {
         return Ok(());
     }
     for frequency in 0..FREQUENCIES {
-        let kind = channel.kind_of(frequency);
-        let level = channel.own()[frequency];
-        let mut nonzero = level != 0;
-        coder.learnt(&mut nonzero, contexts.nonzero(channel.channel, frequency, kind))?;
-        let level = if nonzero { code_level(level, kind, contexts, coder)? } else { 0 };
-        channel.own()[frequency] = level;
+        let kind = around.kind_of(own, frequency);
+        let mut nonzero = own[frequency] != 0;
+        coder.learnt(&mut nonzero, contexts.nonzero(channel, frequency, kind))?;
+        if nonzero {
+            own[frequency] = code_level(own[frequency], kind, contexts, coder)?;
+        }
     }
     Ok(())
 }
@@ -103,6 +105,7 @@ fn code_rest(given: usize, coder: &mut impl Coder) -> Result<usize, Stuck> {
 #[cfg(test)]
 mod tests {
     use super::super::chance::{Reader, Writer};
+    use super::super::transform::VALUES;
     use super::*;
     use proptest::prelude::*;
 

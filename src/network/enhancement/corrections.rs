@@ -9,10 +9,10 @@ use tch::{Device, Tensor};
 use crate::network::passphrase::Key;
 use crate::network::{Frame, Grid};
 
-use super::bits::Carrier;
 use super::chance::Reader;
 use super::coefficients::code;
 use super::contexts::Contexts;
+use super::digits::{Carrier, base};
 use super::payload::Payload;
 use super::place;
 use super::ring::{Link, Part, ring};
@@ -46,7 +46,7 @@ impl Corrections {
     ) -> Self {
         let read = |Link { carrier: rows, part }: Link| {
             let place = place(grid, size, &rows);
-            let carrier = Carrier { rows, width };
+            let carrier = Carrier { rows, width, base: base(grid) };
             let payload = Payload::read(&carrier.read(stego), &place, grid.columns(), key)?;
             let reader = Reader::new(&payload.coded);
             let steps = payload.steps.into_iter();

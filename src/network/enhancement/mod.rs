@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The enhancement layer, which the paper does not have: what reveal would miss of each secret, coded as a
-//! codec does, in the least significant bits of the stego.
+//! codec does, in the lowest digits, to the base 3 or 4, of the stego's values.
 //!
 //! Conceal knows what reveal will make of a stego. The difference to the secrets goes through a block DCT
 //! ([`transform`]), is rounded ([`choice`]) and coded with adaptive probabilities ([`coefficients`]) and put into the
-//! stego's lowest bits ([`bits`]) while it is rounded, so that the values' other errors make up for what that
-//! does to the mosaic. Reveal adds what it reads there to what the network says. Where the bits were changed,
+//! stego's digits ([`digits`]) while it is rounded, so that the values' other errors make up for what that
+//! does to the mosaic. Reveal adds what it reads there to what the network says. Where digits were changed,
 //! a checksum tells ([`payload`]), and the network's secrets are left.
 
-mod bits;
 mod chance;
-mod channel;
 mod choice;
 mod coefficients;
 mod contexts;
 mod corrections;
+mod digits;
 mod encoding;
+mod neighbours;
 mod payload;
 mod ring;
 #[cfg(test)]
@@ -34,8 +34,9 @@ use super::passphrase::Key;
 use super::refinement::Revealing;
 use super::scrambling::Scrambling;
 
-use bits::Carrier;
 pub use corrections::Corrections;
+use digits::Carrier;
+pub use digits::base;
 use ring::{Link, Part, ring};
 pub use transform::Transform;
 
@@ -75,12 +76,12 @@ impl Enhancement {
         let (height, width) = (stego.size()[2], stego.size()[3]);
         for Link { carrier: rows, part } in ring(network.grid, height) {
             let mut own = narrowed(&stego, &rows);
-            let carrier = Carrier { rows, width };
+            let carrier = Carrier { rows, width, base: base(network.grid) };
             let wanted = wanted() && !exit::has_begun();
             let bytes = wanted.then(|| self.payload(network, &stego, &carrier, &part)).flatten();
             own.copy_(&match bytes {
                 Some(bytes) => {
-                    network.hiding.carrying(&own, &carrier.plane(&bytes, stego.device()))
+                    network.hiding.carrying(&own, &carrier.digits(&bytes, stego.device()))
                 }
                 None => network.hiding.quantise(&own),
             });

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use tch::Device;
 
-use super::bits::Carrier;
 use super::chance::Writer;
 use super::choice::write;
 use super::contexts::Contexts;
+use super::digits::{Carrier, base};
 use super::payload::Payload;
 use super::place;
 use super::ring::ring;
 use super::transform::{Frequencies, SIDE, VALUES};
+use crate::network::quantisation::to_bytes;
 use crate::network::{Effort, Frame, Grid, Model, Scrambler};
 
 /// Not of whole blocks, and more than what is hidden in.
@@ -159,22 +160,19 @@ fn forged_payloads_are_revealed_without_a_panic() {
             (255, None),
         ];
         for (step, coded) in payloads {
-            let mut pixels = picture(0).pixels().to_vec();
+            let pixels = picture(0).to_tensor(Device::Cpu) * 255.0;
             for link in ring(grid, size[0]) {
                 let place = place(grid, size, &link.carrier);
-                let carrier = Carrier { rows: link.carrier, width: size[1] };
+                let carrier = Carrier { rows: link.carrier, width: size[1], base: base(grid) };
                 let steps = vec![step; grid.columns()];
                 let coded = coded.clone().unwrap_or_else(|| some_levels(grid, &link.part.rows));
                 let bytes = Payload { steps, coded }.into_bytes(&place, None);
-                let bits = bytes.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1));
-                for (k, bit) in bits.enumerate() {
-                    let (row, column) = (k / (size[1] as usize * 3), k % (size[1] as usize * 3));
-                    let value =
-                        &mut pixels[(carrier.rows.start as usize + row) * width * 3 + column];
-                    *value = *value & 0xfe | bit;
-                }
+                let start = carrier.rows.start;
+                let rows = pixels.narrow(2, start, carrier.rows.end - start);
+                let mut rows = rows.narrow(3, 0, size[1]);
+                rows.copy_(&to_bytes(&rows, Some(&carrier.digits(&bytes, Device::Cpu))));
             }
-            let forged = Frame::new(width, height, pixels).unwrap();
+            let forged = Frame::from_tensor(&(pixels / 255.0)).unwrap().swap_remove(0);
             let cleared = changed(&forged, 0..width * height * 3, |value| value & 0xfe);
             let [forged, cleared] =
                 [forged, cleared].map(|stego| model.reveal(&stego, None).unwrap());
