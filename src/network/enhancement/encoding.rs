@@ -54,59 +54,91 @@ pub fn encoded(
 ) -> Option<Payload> {
     let transform = Transform::new(device);
     let missing = pictures.map(|picture| Missing::new(&transform, &picture)).collect();
-    fitted(missing, room)
+    let mut fitting = Fitting::new(missing, room);
+    let mut tries = 0..TRIES;
+    while tries.next().is_some() && fitting.tries_other_steps() {}
+    fitting.topped_up()
 }
 
-fn fitted(mut missing: Vec<Missing>, room: usize) -> Option<Payload> {
-    let mut search = Search::new(&missing, room);
-    let mut aligning = ALIGNING;
-    let (mut best, mut last) = ((false, 0), vec![]);
-    let mut fits = None;
-    for _ in 0..TRIES {
-        let steps = search.steps(&missing);
-        if steps == last || search.is_done() {
-            break;
+/// Fills a room with what is missing from some pictures.
+struct Fitting {
+    missing: Vec<Missing>,
+    /// In bytes.
+    room: usize,
+    search: Search,
+    /// So many tries still change the steps beside each other.
+    aligning: usize,
+    /// The steps tried last.
+    last: Vec<u8>,
+    /// The best that fits, and whether its steps were beside each other as all later ones.
+    best: Option<(bool, Payload)>,
+}
+
+impl Fitting {
+    fn new(missing: Vec<Missing>, room: usize) -> Self {
+        let search = Search::new(&missing, room);
+        Self { missing, room, search, aligning: ALIGNING, last: vec![], best: None }
+    }
+
+    /// False if there is nothing left to try.
+    fn tries_other_steps(&mut self) -> bool {
+        let steps = self.search.steps(&self.missing);
+        if steps == self.last || self.search.is_done() {
+            return false;
         }
-        let tried = attempt(&missing, &steps, room);
-        let part =
-            tried.as_ref().map_or(MUCH, |tried| tried.coded.len() as f64 / room.max(1) as f64);
-        search.learn(part);
-        last = steps;
-        let Some(Try { coded, left }) = tried else { continue };
-        let aligned = aligning == 0;
+        let tried = attempt(&self.missing, &steps, self.room);
+        let part = tried.as_ref().map_or(MUCH, |tried| self.part(&tried.coded));
+        self.search.learn(part);
+        self.last = steps;
+        let Some(Try { coded, left }) = tried else { return true };
+        let aligned = self.aligning == 0;
+        if part <= 1.0 {
+            self.keep(aligned, coded);
+        }
         if !aligned && part > 0.5 {
-            aligning -= 1;
-            for (missing, left) in missing.iter_mut().zip(left) {
-                missing.left = left;
-            }
-            search.forget();
+            self.align(left);
         }
-        // The finest steps fill most.
-        if part <= 1.0 && (aligned, coded.len()) >= best {
-            best = (aligned, coded.len());
-            fits = Some(Payload { steps: last.clone(), coded });
-        }
-        if aligned && (1.0 - UNUSED..=1.0).contains(&part) {
-            break;
-        }
+        !(aligned && (1.0 - UNUSED..=1.0).contains(&part))
     }
-    fits.map(|fits| topped_up(fits, &missing, room))
-}
 
-/// A payload with finer steps for one picture after the other, as long as they fit.
-fn topped_up(mut payload: Payload, missing: &[Missing], room: usize) -> Payload {
-    for picture in 0..missing.len() {
-        if payload.coded.len() as f64 > (1.0 - UNUSED) * room as f64 {
-            break;
-        }
-        let mut steps = payload.steps.clone();
-        steps[picture] = steps[picture].saturating_sub(1);
-        let tried = attempt(missing, &steps, room).map(|tried| tried.coded);
-        if let Some(coded) = tried.filter(|coded| coded.len() <= room) {
-            payload = Payload { steps, coded };
+    /// The part of the room that levels take.
+    fn part(&self, coded: &[u8]) -> f64 {
+        coded.len() as f64 / self.room.max(1) as f64
+    }
+
+    /// Keeps what fits if none is better: the finest steps fill most.
+    fn keep(&mut self, aligned: bool, coded: Vec<u8>) {
+        let rank = |(aligned, payload): &(bool, Payload)| (*aligned, payload.coded.len());
+        if self.best.as_ref().is_none_or(|best| (aligned, coded.len()) >= rank(best)) {
+            self.best = Some((aligned, Payload { steps: self.last.clone(), coded }));
         }
     }
-    payload
+
+    /// Takes steps by what the last ones left, which makes what was learnt of them void.
+    fn align(&mut self, left: Vec<f64>) {
+        self.aligning -= 1;
+        for (missing, left) in self.missing.iter_mut().zip(left) {
+            missing.left = left;
+        }
+        self.search.forget();
+    }
+
+    /// The best with finer steps for one picture after the other, as long as they fit.
+    fn topped_up(self) -> Option<Payload> {
+        let (_, mut payload) = self.best.clone()?;
+        for picture in 0..self.missing.len() {
+            if self.part(&payload.coded) > 1.0 - UNUSED {
+                break;
+            }
+            let mut steps = payload.steps.clone();
+            steps[picture] = steps[picture].saturating_sub(1);
+            let tried = attempt(&self.missing, &steps, self.room).map(|tried| tried.coded);
+            if let Some(coded) = tried.filter(|coded| coded.len() <= self.room) {
+                payload = Payload { steps, coded };
+            }
+        }
+        Some(payload)
+    }
 }
 
 /// Looks for steps whose levels fill the room.
