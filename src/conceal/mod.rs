@@ -17,7 +17,7 @@
 //! With `batch-size` k, up to k covers go through the network together. A stream that is not live
 //! waits for k covers, a live one takes those that are there.
 //!
-//! With `enhance`, as by default, each stego carries in its lowest bits what reveal would miss of its
+//! With `enhance`, as by default, each stego carries in its low bits what reveal would miss of its
 //! secrets. Finding that out takes longer than the network's pass.
 //!
 //! With `refine`, each stego is fitted to its very cover and secrets in so many gradient steps, for

@@ -71,7 +71,7 @@ impl Settings {
             glib::ParamSpecBoolean::builder("enhance")
                 .nick("Enhance")
                 .blurb(
-                    "Whether each stego carries in its lowest bits what reveal would miss of the secrets: \
+                    "Whether each stego carries in its low bits what reveal would miss of the secrets: \
                      they come back much better, and finding it out takes longer than the network's pass",
                 )
                 .default_value(true)

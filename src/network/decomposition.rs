@@ -4,7 +4,7 @@
 
 use std::f64::consts::PI;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::Grid;
 
@@ -99,10 +99,14 @@ fn dct(size: usize) -> Vec<Vec<f64>> {
     (0..size).map(row).collect()
 }
 
+/// The mean of each picture's values, N×C×H×W to N×1×1×1.
+pub fn picture_means(pictures: &Tensor) -> Tensor {
+    pictures.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Kind;
 
     /// sin(0), sin(1), … as a 1×1×6×4 picture.
     fn picture() -> Tensor {

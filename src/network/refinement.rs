@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tch::{Kind, Tensor};
 
+use super::decomposition::picture_means;
 use super::hiding::Hiding;
 use super::mosaic::{cut, splice};
 use super::rescaling::Rescaling;
@@ -183,8 +184,7 @@ impl Refinement {
 
 /// The squared error of each picture of K×3×H×W as a file holds it, K×1×1×1.
 fn errors(pictures: &Tensor, wanted: &Tensor) -> Tensor {
-    let errors = pictures.clamp(0.0, 1.0) - wanted;
-    errors.square().mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float)
+    picture_means(&(pictures.clamp(0.0, 1.0) - wanted).square())
 }
 
 /// The sum of the logarithms of pictures' errors.

@@ -6,7 +6,7 @@ use tch::{Kind, Reduction, Tensor};
 use super::dataset::bicubic;
 use super::remainder::Remainder;
 use crate::network::Grid;
-use crate::network::decomposition::Decomposition;
+use crate::network::decomposition::{Decomposition, picture_means};
 
 /// Bins of the intensity histograms.
 const BINS: i64 = 32;
@@ -136,9 +136,9 @@ fn evened(errors: &Tensor) -> Tensor {
     (errors / FLOOR).log1p().mean(Kind::Float) * SIZE
 }
 
-/// The mean squared error of each of N pictures N×3×H×W, N.
+/// The mean squared error of each of N pictures N×3×H×W, N×1×1×1.
 fn mean_squares(a: &Tensor, b: &Tensor) -> Tensor {
-    (a - b).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float)
+    picture_means(&(a - b).square())
 }
 
 /// The mean squared error of two tensors of one shape.

@@ -20,7 +20,7 @@ pub enum Preset {
     /// The recipe of models/README.md.
     ///
     /// No divergence term, the cover's error weighed against what enhancement leaves of the secrets', stegos
-    /// that carry bits, Muon, a cosine to zero.
+    /// that carry digits, Muon, a cosine to zero.
     Shipped,
 }
 
@@ -78,7 +78,7 @@ impl Preset {
         self == Self::Shipped
     }
 
-    /// Whether stegos carry bits as enhanced ones do, here any. The paper's do not.
+    /// Whether stegos carry digits as enhanced ones do, here any. The paper's do not.
     pub fn carrying(self) -> bool {
         self == Self::Shipped
     }

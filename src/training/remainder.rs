@@ -8,9 +8,10 @@
 
 use std::f64::consts::LN_2;
 
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Tensor, no_grad};
 
 use crate::network::Grid;
+use crate::network::decomposition::picture_means;
 use crate::network::enhancement::{Transform, base};
 
 /// Halvings that find θ.
@@ -20,7 +21,7 @@ const BETWEEN: (f64, f64) = (-12.0, 6.0);
 /// Blocks that a coder knows a block from: so many in a row and in a column with itself.
 const NEIGHBOURS: i64 = 3;
 
-/// Of errors K×3×H×W of a grid's secrets, the mean square of each that is left, K.
+/// Of errors K×3×H×W of a grid's secrets, the mean square of each that is left, K×1×1×1.
 ///
 /// The gradient is that of the least that can be left within the same number of bits.
 #[derive(Debug)]
@@ -36,9 +37,8 @@ impl Remainder {
     pub fn of(&self, errors: &Tensor, grid: Grid) -> Tensor {
         let missing = around(&self.0.bands(errors).square());
         let level = no_grad(|| level(&missing, bits(grid)));
-        let mean = |values: Tensor| values.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
-        let cost = mean((&missing / &level).log1p() * &level);
-        let left = no_grad(|| mean(&missing * &level / (&missing + &level)));
+        let cost = picture_means(&((&missing / &level).log1p() * &level));
+        let left = no_grad(|| picture_means(&(&missing * &level / (&missing + &level))));
         &cost - cost.detach() + left
     }
 }
@@ -56,12 +56,11 @@ fn around(energies: &Tensor) -> Tensor {
 
 /// θ of each of K pictures, K×1×1×1, for so many bits a value.
 fn level(missing: &Tensor, bits: f64) -> Tensor {
-    let mean = |values: Tensor| values.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float);
-    let middle = mean(missing.shallow_clone()).clamp_min(1e-12).log();
+    let middle = picture_means(missing).clamp_min(1e-12).log();
     let (mut low, mut high) = (&middle + BETWEEN.0, &middle + BETWEEN.1);
     for _ in 0..HALVINGS {
         let tried = (&low + &high) / 2.0;
-        let spent = mean((missing / tried.exp()).log1p()) / (2.0 * LN_2);
+        let spent = picture_means(&(missing / tried.exp()).log1p()) / (2.0 * LN_2);
         let much = spent.gt(bits);
         low = tried.where_self(&much, &low);
         high = high.where_self(&much, &tried);
@@ -72,6 +71,7 @@ fn level(missing: &Tensor, bits: f64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Kind;
 
     fn noise() -> Tensor {
         tch::manual_seed(5);
@@ -79,7 +79,8 @@ mod tests {
     }
 
     fn left(errors: &Tensor, grid: Grid) -> Vec<f64> {
-        Vec::try_from(Remainder::new(Device::Cpu).of(errors, grid).to_kind(Kind::Double)).unwrap()
+        let left = Remainder::new(Device::Cpu).of(errors, grid).to_kind(Kind::Double);
+        Vec::try_from(left.flatten(0, 3)).unwrap()
     }
 
     #[test]

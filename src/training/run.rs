@@ -77,7 +77,7 @@ pub struct Config {
     pub stride: usize,
     /// Whether stegos are rounded so that reveal hears the error least, or to the nearest.
     pub noise_shaping: bool,
-    /// Whether their lowest bits are given, as those of enhanced stegos are.
+    /// Whether they carry digits, as enhanced stegos do.
     pub carrying: bool,
     /// Whether the hiding module is for the one grid alone.
     pub own_hiding: bool,

@@ -59,7 +59,7 @@ pub struct EvaluateArgs {
         value_parser = clap::value_parser!(u32).range(..=i64::from(MOST_STEPS))
     )]
     refine: u32,
-    /// Leave the lowest bits empty in which a stego otherwise carries what reveal would miss: the network alone.
+    /// Leave out what a stego otherwise carries in its low bits, what reveal would miss: the network alone.
     #[arg(long)]
     no_enhance: bool,
     /// Also reveal from stegos that changed on their way, in several ways: what is left of the secrets.
