@@ -4,7 +4,6 @@
 use tch::{Kind, Reduction, Tensor};
 
 use super::dataset::bicubic;
-use super::remainder::Remainder;
 use crate::network::Grid;
 use crate::network::decomposition::{Decomposition, picture_means};
 
@@ -71,20 +70,21 @@ impl Weights {
         cover + cover_low + mosaic
     }
 
-    /// What secrets K×3×H×W lose, and how far their tiles are from the guide.
+    /// What secrets K×3×H×W lose, and how far their tiles are from the guide. Where errors are evened, what is `left` of
+    /// them counts, the mean square of each.
     pub fn rescaling(
         &self,
         secrets: &Tensor,
         recovered: &Tensor,
         tiles: &Tensor,
         grid: Grid,
-        remainder: &Remainder,
+        left: impl Fn(&Tensor) -> Tensor,
     ) -> Tensor {
         let guide = squared(tiles, &bicubic_tiles(secrets, grid));
         let (error, weight) = match self.measure {
             Measure::Paper => (secrets.l1_loss(recovered, Reduction::Mean), self.guide),
             Measure::Even => {
-                let left = remainder.of(&(secrets - recovered), grid);
+                let left = left(&(secrets - recovered));
                 (evened(&left), self.guide * grid.secrets() as f64 / 4.0)
             }
         };

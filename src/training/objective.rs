@@ -64,6 +64,11 @@ impl Batch {
         tch::manual_seed(rng.random());
         Self { grid, covers, secrets, scrambling, followed }
     }
+
+    /// Of the digits that its stegos carry.
+    fn base(&self) -> u8 {
+        base(self.grid, self.scrambling.is_some())
+    }
 }
 
 /// Indices of every so-manieth of some pictures, from the given one on; at least of one.
@@ -160,7 +165,7 @@ impl Objective {
         let received = &tiles + tiles.randn_like() * JITTER;
         let recovered = module.upscale(&received, self.precision);
         Outcome {
-            loss: self.weights.rescaling(secrets, &recovered, &tiles, grid, &self.remainder),
+            loss: self.weights.rescaling(secrets, &recovered, &tiles, grid, self.left(batch)),
             cover: Tensor::full([], f64::NAN, (Kind::Float, secrets.device())),
             secret: squared(secrets, &quantise(&recovered)),
         }
@@ -178,12 +183,18 @@ impl Objective {
         let received = followed(&cut(&passage.recovered_mosaic, grid));
         let recovered = module.upscale(&received, self.precision);
         let loss = self.weights.hiding(&passage, &self.wavelet)
-            + self.weights.rescaling(&secrets, &recovered, &tiles, grid, &self.remainder);
+            + self.weights.rescaling(&secrets, &recovered, &tiles, grid, self.left(batch));
         Outcome {
             loss,
             cover: squared(&passage.cover, &passage.stego),
             secret: squared(&secrets, &quantise(&recovered)),
         }
+    }
+
+    /// What enhancement leaves of the errors of a batch's secrets.
+    fn left(&self, batch: &Batch) -> impl Fn(&Tensor) -> Tensor {
+        let bits = f64::from(batch.base()).log2() / batch.grid.secrets() as f64;
+        move |errors| self.remainder.of(errors, bits)
     }
 
     /// A mosaic through conceal, an 8-bit file and reveal.
@@ -196,7 +207,7 @@ impl Objective {
         };
         let concealed = hiding.conceal(&cover, &hidden, self.precision);
         let stego = if self.carrying {
-            hiding.carrying(&concealed, &any_digits(&concealed, batch.grid))
+            hiding.carrying(&concealed, &any_digits(&concealed, batch.base()))
         } else {
             hiding.quantise(&concealed)
         };
@@ -209,9 +220,8 @@ impl Objective {
     }
 }
 
-/// Digits that a grid's stegos of this size may have to carry.
-fn any_digits(stego: &Tensor, grid: Grid) -> Digits {
-    let base = base(grid);
+/// Digits that a stego of this size may have to carry.
+fn any_digits(stego: &Tensor, base: u8) -> Digits {
     Digits { values: stego.detach().randint_like(base.into()), base }
 }
 

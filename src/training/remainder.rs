@@ -10,9 +10,8 @@ use std::f64::consts::LN_2;
 
 use tch::{Device, Tensor, no_grad};
 
-use crate::network::Grid;
 use crate::network::decomposition::picture_means;
-use crate::network::enhancement::{Transform, base};
+use crate::network::enhancement::Transform;
 
 /// Halvings that find θ.
 const HALVINGS: usize = 16;
@@ -21,7 +20,7 @@ const BETWEEN: (f64, f64) = (-12.0, 6.0);
 /// Blocks that a coder knows a block from: so many in a row and in a column with itself.
 const NEIGHBOURS: i64 = 3;
 
-/// Of errors K×3×H×W of a grid's secrets, the mean square of each that is left, K×1×1×1.
+/// Of errors K×3×H×W of secrets with so many bits a value, the mean square of each that is left, K×1×1×1.
 ///
 /// The gradient is that of the least that can be left within the same number of bits.
 #[derive(Debug)]
@@ -34,18 +33,13 @@ impl Remainder {
     }
 
     /// See above.
-    pub fn of(&self, errors: &Tensor, grid: Grid) -> Tensor {
+    pub fn of(&self, errors: &Tensor, bits: f64) -> Tensor {
         let missing = around(&self.0.bands(errors).square());
-        let level = no_grad(|| level(&missing, bits(grid)));
+        let level = no_grad(|| level(&missing, bits));
         let cost = picture_means(&((&missing / &level).log1p() * &level));
         let left = no_grad(|| picture_means(&(&missing * &level / (&missing + &level))));
         &cost - cost.detach() + left
     }
-}
-
-/// Bits that a stego has for each value of its secrets: those of a digit for each of its own.
-fn bits(grid: Grid) -> f64 {
-    f64::from(base(grid)).log2() / grid.secrets() as f64
 }
 
 /// The mean of K×B×H×W over each block's neighbours.
@@ -78,8 +72,8 @@ mod tests {
         Tensor::randn([2, 3, 64, 48], (Kind::Float, Device::Cpu)) * 0.02
     }
 
-    fn left(errors: &Tensor, grid: Grid) -> Vec<f64> {
-        let left = Remainder::new(Device::Cpu).of(errors, grid).to_kind(Kind::Double);
+    fn left(errors: &Tensor, bits: f64) -> Vec<f64> {
+        let left = Remainder::new(Device::Cpu).of(errors, bits).to_kind(Kind::Double);
         Vec::try_from(left.flatten(0, 3)).unwrap()
     }
 
@@ -87,13 +81,11 @@ mod tests {
     fn of_noise_bits_leave_what_theory_says() {
         let noise = noise();
         let whole = noise.square().mean(Kind::Float).double_value(&[]);
-        // With more bits a value what is spent by chance, since few blocks tell how much is missing, counts for more.
-        for secrets in [6, 9, 16] {
-            let grid = Grid::for_secrets(secrets).unwrap();
+        for bits in [0.25, 1.0 / 9.0, 1.0 / 16.0] {
             // A quarter for each bit a value, and the pictures one by one.
-            let expected = whole / 4_f64.powf(bits(grid));
+            let expected = whole / 4_f64.powf(bits);
             for left in
-                left(&Tensor::cat(&[&noise, &(&noise * 3.0)], 0), grid).chunks(2).enumerate()
+                left(&Tensor::cat(&[&noise, &(&noise * 3.0)], 0), bits).chunks(2).enumerate()
             {
                 let (number, [first, second]) = left else { unreachable!() };
                 let expected = expected * [1.0, 9.0][number];
@@ -111,20 +103,18 @@ mod tests {
         let part = |tensor: &Tensor| tensor.narrow(2, 16, 16).narrow(3, 16, 16);
         // As much in all: a twelfth of the area.
         part(&place).copy_(&(part(&noise) * 12_f64.sqrt()));
-        let grid = Grid::for_secrets(4).unwrap();
-        assert!(left(&place, grid)[0] < 0.5 * left(&noise, grid)[0]);
+        assert!(left(&place, 0.25)[0] < 0.5 * left(&noise, 0.25)[0]);
     }
 
     #[test]
     fn the_gradient_is_that_of_the_least_that_can_be_left() {
-        let grid = Grid::for_secrets(6).unwrap();
         let errors = noise().narrow(0, 0, 1).set_requires_grad(true);
-        Remainder::new(Device::Cpu).of(&errors, grid).sum(Kind::Float).backward();
+        Remainder::new(Device::Cpu).of(&errors, 0.25).sum(Kind::Float).backward();
         let (gradient, errors) = (errors.grad(), errors.detach());
         // In the direction of a smooth picture, which takes more than its share of bits.
         let direction = errors.ones_like() * 1e-3;
         let foretold = (&gradient * &direction).sum(Kind::Float).double_value(&[]);
-        let [more, less] = [1.0, -1.0].map(|sign| left(&(&errors + &direction * sign), grid)[0]);
+        let [more, less] = [1.0, -1.0].map(|sign| left(&(&errors + &direction * sign), 0.25)[0]);
         let measured = (more - less) / 2.0;
         assert!((foretold / measured - 1.0).abs() < 0.25, "{foretold} {measured}");
     }

@@ -13,9 +13,9 @@ const CHANNELS: usize = 3;
 const MOST_DIGITS: u32 = 12;
 
 /// The base of the digits that a grid's stegos carry. The more secrets, the less each gains by larger ones for what
-/// they take off the stego.
-pub fn base(grid: Grid) -> u8 {
-    if grid.secrets() <= 4 { 4 } else { 3 }
+/// they take off the stego; and what they do to scattered tiles, with a passphrase, no other carrier makes up for.
+pub fn base(grid: Grid, passphrase: bool) -> u8 {
+    if grid.secrets() <= 4 && !passphrase { 4 } else { 3 }
 }
 
 /// Some rows of a stego, as wide as what is hidden in.

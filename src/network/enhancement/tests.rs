@@ -163,7 +163,8 @@ fn forged_payloads_are_revealed_without_a_panic() {
             let pixels = picture(0).to_tensor(Device::Cpu) * 255.0;
             for link in ring(grid, size[0]) {
                 let place = place(grid, size, &link.carrier);
-                let carrier = Carrier { rows: link.carrier, width: size[1], base: base(grid) };
+                let base = base(grid, false);
+                let carrier = Carrier { rows: link.carrier, width: size[1], base };
                 let steps = vec![step; grid.columns()];
                 let coded = coded.clone().unwrap_or_else(|| some_levels(grid, &link.part.rows));
                 let bytes = Payload { steps, coded }.into_bytes(&place, None);
