@@ -125,7 +125,7 @@ Measured from the 8-bit PNG files that the stego and the revealed secrets were s
 and SSIM over R, G and B; Y is BT.601 luma; the mean over as many pictures as the table counts, and
 the worst of them. Every fifth file of a set, in byte order, is a cover, of every N; its secrets are the
 N files after it, the first ones after the last. Secrets of another size than their cover are
-turned and stretched to it first. Unless the command says `--no-enhance`, stegos carry in their lowest
+turned and stretched to it first. Unless the command says `--no-enhance`, stegos carry in their low
 bits, coded, what the network alone would miss of the secrets.
 
 The figures of InvMIHNet (the paper), ISN and DeepMIH are those published. The paper's are from

@@ -92,12 +92,15 @@ impl Carrier {
 }
 
 /// Numbers of so many bits as numbers of so many others, as far as they are whole; the lowest bits come first.
-fn regrouped(numbers: impl Iterator<Item = u64>, from: u32, to: u32) -> impl Iterator<Item = u64> {
-    let mut numbers = numbers;
+fn regrouped(
+    mut numbers: impl Iterator<Item = u64>,
+    from: u32,
+    to: u32,
+) -> impl Iterator<Item = u64> {
     let (mut waiting, mut count) = (0, 0);
     std::iter::from_fn(move || {
         while count < to {
-            waiting |= numbers.next()?.unbounded_shl(count);
+            waiting |= numbers.next()? << count;
             count += from;
         }
         let number = waiting & ((1 << to) - 1);
