@@ -16,6 +16,8 @@ use super::quantisation::{Digits, straight_through, to_bytes};
 const VALUES: usize = 12;
 /// How much an error of the stego weighs beside the one that it makes in the mosaic.
 const STEGO_WEIGHT: f64 = 3.0;
+/// As [`STEGO_WEIGHT`], where digits are sealed.
+const SEALED_STEGO_WEIGHT: f64 = 1.0;
 /// Ways to round that are kept where digits have to be carried.
 const WAYS: i64 = 4;
 
@@ -28,6 +30,8 @@ pub struct NoiseShaper {
     /// Of the sensitivity with the stego's own weight: a kernel 12×12×1×1.
     inverse: Tensor,
     steps: Vec<Step>,
+    /// For sealed digits.
+    sealed: Vec<Step>,
 }
 
 /// The rounding of one value of every block.
@@ -49,22 +53,19 @@ impl NoiseShaper {
         }
         let values = sensitivity.to_device(Device::Cpu).to_kind(Kind::Double).contiguous();
         let values = Vec::<f64>::try_from(values.view([-1])).ok()?;
-        let weight = |i, j| STEGO_WEIGHT * f64::from(u8::from(i == j));
-        let at = |i, j| (values[i * VALUES + j] + values[j * VALUES + i]) / 2.0 + weight(i, j);
-        let matrix: Matrix = std::array::from_fn(|i| std::array::from_fn(|j| at(i, j)));
-        let steps = plan(matrix)?;
-        let step = |Planned { value, compensation, cost }| Step {
-            value: value as i64,
-            cost,
-            compensation: Tensor::from_slice(&compensation)
-                .to_kind(Kind::Float)
-                .view([1, VALUES as i64, 1, 1])
-                .to_device(device),
+        let matrix = |weight: f64| -> Matrix {
+            let own = |i, j| weight * f64::from(u8::from(i == j));
+            let at = |i, j| (values[i * VALUES + j] + values[j * VALUES + i]) / 2.0 + own(i, j);
+            std::array::from_fn(|i| std::array::from_fn(|j| at(i, j)))
         };
-        let steps = steps.into_iter().map(step).collect();
-        let inverse = Tensor::from_slice2(&matrix).inverse().to_kind(Kind::Float);
+        let steps = |weight| -> Option<Vec<Step>> {
+            let steps = plan(matrix(weight))?.into_iter();
+            Some(steps.map(|planned| planned.on(device)).collect())
+        };
+        let inverse = Tensor::from_slice2(&matrix(STEGO_WEIGHT)).inverse().to_kind(Kind::Float);
         let inverse = inverse.unsqueeze(-1).unsqueeze(-1).to_device(device);
-        Some(Self { sensitivity: sensitivity.copy(), inverse, steps })
+        let (steps, sealed) = (steps(STEGO_WEIGHT)?, steps(SEALED_STEGO_WEIGHT)?);
+        Some(Self { sensitivity: sensitivity.copy(), inverse, steps, sealed })
     }
 
     /// The matrix that it was made for.
@@ -90,7 +91,8 @@ impl NoiseShaper {
     /// Levels of 0 to 255, N×12×H/2×W/2, and what digits they have to carry, as [`to_bytes`] takes them.
     fn round(&self, levels: &Tensor, digits: Option<&Digits>) -> Tensor {
         let mut ways = Ways::new(levels);
-        for Step { value, compensation, cost } in &self.steps {
+        let sealed = digits.is_some_and(|digits| digits.sealed);
+        for Step { value, compensation, cost } in if sealed { &self.sealed } else { &self.steps } {
             let digits = digits.map(|digits| digits.map(|values| values.narrow(1, *value, 1)));
             let level = levels.narrow(1, *value, 1);
             let wanted = &level - ways.compensated(compensation);
@@ -182,6 +184,14 @@ struct Planned {
     cost: f64,
 }
 
+impl Planned {
+    fn on(self, device: Device) -> Step {
+        let compensation = Tensor::from_slice(&self.compensation).to_kind(Kind::Float);
+        let compensation = compensation.view([1, VALUES as i64, 1, 1]).to_device(device);
+        Step { value: self.value as i64, compensation, cost: self.cost }
+    }
+}
+
 /// The values in the order in which they are rounded, each with its compensation: the rows of the
 /// unit upper triangular U in sensitivity = UᵀDU. The last to be rounded, which nothing makes up
 /// for, are those that matter least. None for a matrix that is not positive definite.
@@ -228,8 +238,8 @@ mod tests {
         Tensor::rand([2, 3, 32, 16], (Kind::Float, Device::Cpu)) * 0.8 + 0.1
     }
 
-    fn digits(picture: &Tensor, base: u8) -> Digits {
-        Digits { values: picture.randint_like(base.into()), base }
+    fn digits(picture: &Tensor, base: u8, sealed: bool) -> Digits {
+        Digits { values: picture.randint_like(base.into()), base, sealed }
     }
 
     /// What an error of the stego costs in the mosaic.
@@ -258,7 +268,7 @@ mod tests {
         let shaper = NoiseShaper::new(&sensitivity, Device::Cpu).unwrap();
         let plain = cost(&shaper.quantise(&picture, None), &picture, &sensitivity);
         for (base, square) in [(2, 4.0), (3, 9.0), (4, 16.0)] {
-            let digits = digits(&picture, base);
+            let digits = digits(&picture, base, false);
             let carrying = shaper.quantise(&picture, Some(&digits));
             let bytes = (&carrying * 255.0).round();
             assert_eq!(bytes.remainder(i64::from(base)), digits.values);
@@ -268,11 +278,25 @@ mod tests {
     }
 
     #[test]
+    fn what_sealed_digits_do_costs_less_and_the_stego_more() {
+        let (picture, sensitivity) = (picture(), sensitivity());
+        let shaper = NoiseShaper::new(&sensitivity, Device::Cpu).unwrap();
+        let [open, sealed] = [false, true].map(|sealed| {
+            tch::manual_seed(11);
+            let rounded = shaper.quantise(&picture, Some(&digits(&picture, 3, sealed)));
+            let square = (&rounded - &picture).square().mean(Kind::Float).double_value(&[]);
+            // The picture's own part of the sensitivity is 1.
+            (cost(&rounded, &picture, &sensitivity) - square * 255.0 * 255.0, square)
+        });
+        assert!(sealed.0 < open.0 && sealed.1 > open.1, "{sealed:?} {open:?}");
+    }
+
+    #[test]
     fn bytes_stay_within_their_range_whatever_they_carry() {
         let shaper = NoiseShaper::new(&sensitivity(), Device::Cpu).unwrap();
         let ends = (picture() * 2.0 - 0.5).clamp(0.0, 1.0);
         for base in 2..=4 {
-            let digits = digits(&ends, base);
+            let digits = digits(&ends, base, false);
             let bytes = (shaper.quantise(&ends, Some(&digits)) * 255.0).round();
             assert_eq!(bytes.remainder(i64::from(base)), digits.values);
             assert!(bytes.min().double_value(&[]) >= 0.0 && bytes.max().double_value(&[]) <= 255.0);

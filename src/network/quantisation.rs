@@ -16,12 +16,14 @@ pub struct Digits {
     pub values: Tensor,
     /// 2 for bits.
     pub base: u8,
+    /// With a passphrase: tiles are scattered, and nothing makes up for what the digits do to them.
+    pub sealed: bool,
 }
 
 impl Digits {
     /// Those of some of the bytes, or in another order.
     pub(super) fn map(&self, change: impl FnOnce(&Tensor) -> Tensor) -> Self {
-        Self { values: change(&self.values), base: self.base }
+        Self { values: change(&self.values), ..*self }
     }
 }
 
@@ -29,7 +31,7 @@ impl Digits {
 pub(super) fn to_bytes(levels: &Tensor, digits: Option<&Digits>) -> Tensor {
     let nearest = levels.round().clamp(0.0, 255.0);
     match digits {
-        Some(Digits { values, base }) => {
+        Some(Digits { values, base, .. }) => {
             let base = f64::from(*base);
             let most = ((values * -1.0 + 255.0) / base).floor();
             let times = ((levels - values) / base).round().clamp_min(0.0).minimum(&most);
@@ -57,7 +59,7 @@ mod tests {
     fn digits_decide_remainders() {
         let levels = Tensor::from_slice(&[-3.0f32, 12.4, 12.4, 12.4, 254.9, 300.0, 0.2]);
         let carried = |digits: [f32; 7], base| {
-            let digits = Digits { values: Tensor::from_slice(&digits), base };
+            let digits = Digits { values: Tensor::from_slice(&digits), base, sealed: false };
             Vec::<f32>::try_from(to_bytes(&levels, Some(&digits))).unwrap()
         };
         let bits = carried([1.0, 0.0, 1.0, FREE, 0.0, 1.0, FREE], 2);

@@ -207,7 +207,7 @@ impl Objective {
         };
         let concealed = hiding.conceal(&cover, &hidden, self.precision);
         let stego = if self.carrying {
-            hiding.carrying(&concealed, &any_digits(&concealed, batch.base()))
+            hiding.carrying(&concealed, &any_digits(&concealed, batch))
         } else {
             hiding.quantise(&concealed)
         };
@@ -220,9 +220,11 @@ impl Objective {
     }
 }
 
-/// Digits that a stego of this size may have to carry.
-fn any_digits(stego: &Tensor, base: u8) -> Digits {
-    Digits { values: stego.detach().randint_like(base.into()), base }
+/// Digits that a batch's stegos of this size may have to carry.
+fn any_digits(stego: &Tensor, batch: &Batch) -> Digits {
+    let base = batch.base();
+    let values = stego.detach().randint_like(base.into());
+    Digits { values, base, sealed: batch.scrambling.is_some() }
 }
 
 fn rescaling(modules: &Modules, grid: Grid) -> Option<&Rescaling> {

@@ -46,7 +46,8 @@ impl Corrections {
     ) -> Self {
         let read = |Link { carrier: rows, part }: Link| {
             let place = place(grid, size, &rows);
-            let carrier = Carrier { rows, width, base: base(grid, key.is_some()) };
+            let sealed = key.is_some();
+            let carrier = Carrier { rows, width, base: base(grid, sealed), sealed };
             let payload = Payload::read(&carrier.read(stego), &place, grid.columns(), key)?;
             let reader = Reader::new(&payload.coded);
             let steps = payload.steps.into_iter();

@@ -13,9 +13,9 @@ const CHANNELS: usize = 3;
 const MOST_DIGITS: u32 = 12;
 
 /// The base of the digits that a grid's stegos carry. The more secrets, the less each gains by larger ones for what
-/// they take off the stego; and what they do to scattered tiles, with a passphrase, no other carrier makes up for.
-pub fn base(grid: Grid, passphrase: bool) -> u8 {
-    if grid.secrets() <= 4 && !passphrase { 4 } else { 3 }
+/// they take off the stego; and what they do to scattered tiles no other carrier makes up for.
+pub fn base(grid: Grid, sealed: bool) -> u8 {
+    if grid.secrets() <= 4 && !sealed { 4 } else { 3 }
 }
 
 /// Some rows of a stego, as wide as what is hidden in.
@@ -27,6 +27,8 @@ pub struct Carrier {
     pub width: i64,
     /// Of the digits.
     pub base: u8,
+    /// Whether there is a passphrase.
+    pub sealed: bool,
 }
 
 /// So many bits go into so many digits, as one number.
@@ -87,7 +89,8 @@ impl Carrier {
         let mut values: Vec<f32> = digits.take(self.values()).collect();
         values.resize(self.values(), FREE);
         let values = Tensor::from_slice(&values).view([1, -1, self.width, CHANNELS as i64]);
-        Digits { values: values.permute([0, 3, 1, 2]).to_device(device), base: self.base }
+        let values = values.permute([0, 3, 1, 2]).to_device(device);
+        Digits { values, base: self.base, sealed: self.sealed }
     }
 }
 
@@ -120,7 +123,7 @@ mod tests {
         // Two columns are not hidden in.
         let frame = |value: u8| Frame::new(7, 6, vec![value; 7 * 6 * 3]).unwrap();
         for (base, capacity) in [(2, 7), (3, 11), (4, 15)] {
-            let carrier = Carrier { rows: 2..6, width: 5, base };
+            let carrier = Carrier { rows: 2..6, width: 5, base, sealed: false };
             assert_eq!(carrier.capacity(), capacity);
             for bytes in [vec![1, 2, 255, 0, 170], (0..capacity as u8).map(|k| !k).collect()] {
                 let stego = frame(100).to_tensor(Device::Cpu) * 255.0;

@@ -74,10 +74,11 @@ impl Enhancement {
     ) -> Tensor {
         let stego = hidden.clamp(0.0, 1.0);
         let (height, width) = (stego.size()[2], stego.size()[3]);
-        let base = base(network.grid, self.scrambling.is_some());
+        let sealed = self.scrambling.is_some();
+        let base = base(network.grid, sealed);
         for Link { carrier: rows, part } in ring(network.grid, height) {
             let mut own = narrowed(&stego, &rows);
-            let carrier = Carrier { rows, width, base };
+            let carrier = Carrier { rows, width, base, sealed };
             let wanted = wanted() && !exit::has_begun();
             let bytes = wanted.then(|| self.payload(network, &stego, &carrier, &part)).flatten();
             own.copy_(&match bytes {

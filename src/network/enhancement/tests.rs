@@ -164,7 +164,7 @@ fn forged_payloads_are_revealed_without_a_panic() {
             for link in ring(grid, size[0]) {
                 let place = place(grid, size, &link.carrier);
                 let base = base(grid, false);
-                let carrier = Carrier { rows: link.carrier, width: size[1], base };
+                let carrier = Carrier { rows: link.carrier, width: size[1], base, sealed: false };
                 let steps = vec![step; grid.columns()];
                 let coded = coded.clone().unwrap_or_else(|| some_levels(grid, &link.part.rows));
                 let bytes = Payload { steps, coded }.into_bytes(&place, None);
