@@ -62,9 +62,10 @@ impl NoiseShaper {
             let steps = plan(matrix(weight))?.into_iter();
             Some(steps.map(|planned| planned.on(device)).collect())
         };
+        let (steps, sealed) = (steps(STEGO_WEIGHT)?, steps(SEALED_STEGO_WEIGHT)?);
+        // Of what is positive definite, or libtorch panics.
         let inverse = Tensor::from_slice2(&matrix(STEGO_WEIGHT)).inverse().to_kind(Kind::Float);
         let inverse = inverse.unsqueeze(-1).unsqueeze(-1).to_device(device);
-        let (steps, sealed) = (steps(STEGO_WEIGHT)?, steps(SEALED_STEGO_WEIGHT)?);
         Some(Self { sensitivity: sensitivity.copy(), inverse, steps, sealed })
     }
 
@@ -318,6 +319,8 @@ mod tests {
         assert!(refused(&Tensor::eye(11, (Kind::Float, Device::Cpu))));
         assert!(refused(&(sensitivity() * -1.0)));
         assert!(refused(&(sensitivity() * f64::NAN)));
+        // Not invertible with the stego's own weight.
+        assert!(refused(&(Tensor::eye(12, (Kind::Float, Device::Cpu)) * -STEGO_WEIGHT)));
         assert!(!refused(&sensitivity().zeros_like()));
     }
 }
