@@ -100,6 +100,11 @@ impl Frame {
         self.height
     }
 
+    /// Height and width in pixels, as tensors have them.
+    pub(super) fn size(&self) -> [i64; 2] {
+        [self.height as i64, self.width as i64]
+    }
+
     /// Interleaved RGB.
     pub fn pixels(&self) -> &[u8] {
         self.pixels.bytes()

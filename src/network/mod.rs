@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The Invertible Mosaic Image Hiding Network (Chen et al., ICASSP 2024). Knows no GStreamer.
 
+mod area;
 pub mod coupling;
 pub mod decomposition;
 pub mod dense;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
+use super::area::{Area, extended, fitting};
 use super::dense::computed_by;
 use super::enhancement::{Corrections, Enhancement};
 use super::exit::before_exit;
@@ -18,11 +19,9 @@ use super::rescaling::Rescaling;
 use super::weights::{Module, WeightsFile};
 use super::{Error, Frame, Grid, Precision, Scrambler, caught};
 
-mod area;
 mod mosaic;
 mod shared;
 
-use area::{Area, fitting};
 pub use mosaic::{Effort, Mosaic};
 
 /// The network for one grid on one device.
@@ -186,7 +185,7 @@ impl Model {
         }
         let area = self.area(mosaic.width, mosaic.height)?;
         guarded(|| {
-            let levels = secrets.iter().map(|secret| area.of(&secret.levels(self.device)));
+            let levels = secrets.iter().map(|secret| secret.levels(self.device));
             let secrets = Tensor::cat(&levels.collect::<Vec<_>>(), 0);
             let scrambling = scrambler.map(|scrambler| scrambler.like(&mosaic.tensor));
             mosaic.enhancement = effort.enhance.then(|| Enhancement {
@@ -194,6 +193,7 @@ impl Model {
                 scrambling: scrambling.clone().zip(scrambler.map(|own| own.key().clone())),
             });
             let Effort { refine: steps, .. } = effort;
+            let secrets = area.of(&secrets);
             mosaic.refinement = (steps > 0).then_some(Refinement { steps, secrets, scrambling });
             Ok(mosaic)
         })
@@ -276,8 +276,8 @@ impl Model {
         Revealing { hiding, rescaling, grid, precision, together }
     }
 
-    /// The N secrets in a stego, each of its size; what the conceal left out is extended from the
-    /// edge. A passphrase other than that of the conceal gives scrambled pictures.
+    /// The N secrets in a stego, each of its size; what lies beyond the area that the grid and the wavelet divide is
+    /// extended from the edge, and enhanced as all else. A passphrase other than that of the conceal gives scrambled pictures.
     ///
     /// # Errors
     /// [`Error::FrameSmall`], [`Error::Torch`].
@@ -295,9 +295,9 @@ impl Model {
             let together = self.together(area);
             let tiles = tiles.split(together as i64, 0).into_iter().enumerate();
             let bytes = tiles.flat_map(|(group, some)| {
-                let secrets = self.rescaling.upscale(&some, self.precision);
-                let secrets = corrections.added_to(secrets, group * together);
-                Frame::bytes(&area.extended(&secrets, stego))
+                let secrets =
+                    extended(&self.rescaling.upscale(&some, self.precision), stego.size());
+                Frame::bytes(&corrections.added_to(secrets, group * together))
             });
             // A GPU has all its work before it is waited for.
             Frame::from_bytes(bytes.collect(), self.device)
@@ -312,7 +312,7 @@ impl Model {
         let area = self.area(stego.width(), stego.height())?;
         guarded(|| {
             let mosaic = self.reveal_mosaic(stego, area, scrambler);
-            Ok(Frame::from_tensor(&area.extended(&mosaic, stego))?.swap_remove(0))
+            Ok(Frame::from_tensor(&extended(&mosaic, stego.size()))?.swap_remove(0))
         })
     }
 

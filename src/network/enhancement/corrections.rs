@@ -21,7 +21,10 @@ use super::transform::{Levels, SIDE, Transform, VALUES};
 /// Of all secrets in a stego, to be taken in their order.
 pub struct Corrections {
     grid: Grid,
-    width: usize,
+    /// Rows of a secret that are hidden.
+    hidden: i64,
+    /// Height and width of the secrets.
+    size: [i64; 2],
     transform: Transform,
     parts: Vec<Correction>,
 }
@@ -36,14 +39,15 @@ struct Correction {
 }
 
 impl Corrections {
-    /// Those in a stego that are whole, of secrets of `height`×`width` pixels.
+    /// Those in a stego that are whole, of which `height`×`width` pixels hide something.
     pub fn read(
         stego: &Frame,
         grid: Grid,
-        size @ [height, width]: [i64; 2],
+        [height, width]: [i64; 2],
         key: Option<&Key>,
         device: Device,
     ) -> Self {
+        let size = stego.size();
         let read = |Link { carrier: rows, part }: Link| {
             let place = place(grid, size, &rows);
             let sealed = key.is_some();
@@ -54,10 +58,10 @@ impl Corrections {
             Some(Correction { part, steps, contexts: Contexts::default(), reader })
         };
         let parts = ring(grid, height).into_par_iter().filter_map(read).collect();
-        Self { grid, width: width as usize, transform: Transform::new(device), parts }
+        Self { grid, hidden: height, size, transform: Transform::new(device), parts }
     }
 
-    /// The next secrets K×3×H×W, the first of them number `first`, in [0, 1] with what they miss.
+    /// The next secrets K×3×H×W, of the stego's size, the first of them number `first`, in [0, 1] with what they miss.
     pub fn added_to(&mut self, mut secrets: Tensor, first: usize) -> Tensor {
         if self.parts.is_empty() {
             return secrets;
@@ -68,7 +72,7 @@ impl Corrections {
             for (rows, step, levels) in self.levels(u / self.grid.columns()) {
                 let height = rows.end - rows.start;
                 let mut rows = secret.narrow(2, rows.start, height);
-                rows += self.transform.inverse(&levels, step, height, self.width as i64) / 255.0;
+                rows += self.transform.inverse(&levels, step, height, self.size[1]) / 255.0;
             }
         }
         secrets
@@ -76,14 +80,15 @@ impl Corrections {
 
     /// Those of the next secret in a row of tiles: rows of the secret, the index of the step, and levels.
     fn levels(&mut self, tile_row: usize) -> Vec<(Range<i64>, u8, Levels)> {
-        let (rows, width) = (self.grid.rows() as i64, self.width);
+        let (grid, hidden, [height, width]) = (self.grid, self.hidden, self.size);
         let next = |correction: &mut Correction| {
             let part = &correction.part;
             if part.tile_row != tile_row as i64 || part.rows.is_empty() {
                 return None;
             }
-            let rows = part.rows.start * rows..part.rows.end * rows;
-            let (step, levels) = correction.next((rows.end - rows.start) as usize, width)?;
+            let rows = part.pictured(grid, hidden, height);
+            let (step, levels) =
+                correction.next((rows.end - rows.start) as usize, width as usize)?;
             Some((rows, step, levels))
         };
         self.parts.par_iter_mut().filter_map(next).collect()

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use tch::Tensor;
 
 use super::Grid;
+use super::area::extended;
 use super::exit;
 use super::mosaic::cut;
 use super::passphrase::Key;
@@ -50,7 +51,7 @@ const MARGIN: i64 = 32;
 /// What stegos of one mosaic are to carry besides.
 #[derive(Debug)]
 pub struct Enhancement {
-    /// The secrets, N×3×H×W of bytes on the network's device.
+    /// The secrets, N×3×H×W of bytes on the network's device, with what lies beyond the hidden area.
     pub secrets: Tensor,
     /// Of the mosaic, if there is a passphrase, and its key.
     pub scrambling: Option<(Arc<Scrambling>, Key)>,
@@ -105,10 +106,15 @@ impl Enhancement {
         if part.rows.is_empty() {
             return None;
         }
-        let place = place(network.grid, [stego.size()[2], carrier.width], &carrier.rows);
+        let place = place(network.grid, self.size(), &carrier.rows);
         let missing = self.missing(network, stego, part);
         let payload = encoding::encoded(missing, stego.device(), room)?;
         Some(payload.into_bytes(&place, key))
+    }
+
+    /// Height and width of the secrets.
+    fn size(&self) -> [i64; 2] {
+        [self.secrets.size()[2], self.secrets.size()[3]]
     }
 
     /// What reveal misses of a part's secrets, in levels of 255: 1×3×H×W of each, found out as it is asked for.
@@ -119,20 +125,24 @@ impl Enhancement {
         part: &Part,
     ) -> impl Iterator<Item = Tensor> + use<'a> {
         let (rows, columns) = (network.grid.rows() as i64, network.grid.columns() as i64);
-        let tile = stego.size()[2] / rows;
+        let [height, width] = self.size();
+        let hidden = stego.size()[2];
+        let tile = hidden / rows;
         let near = (part.rows.start - MARGIN).max(0)..(part.rows.end + MARGIN).min(tile);
         let first = part.tile_row * tile;
         let mosaic = self.mosaic(network, stego, first + near.start..first + near.end);
         let line = Grid::new(1, columns as usize).into_iter();
         let tiles = line.flat_map(move |line| cut(&mosaic, line).split(network.together as i64, 0));
 
-        let pictured = part.rows.start * rows..part.rows.end * rows;
+        let pictured = part.pictured(network.grid, hidden, height);
+        let size = [pictured.end - pictured.start, width];
         let inside = (part.rows.start - near.start) * rows..(part.rows.end - near.start) * rows;
         let secrets = self.secrets.narrow(0, part.tile_row * columns, columns);
         let secrets = narrowed(&secrets, &pictured).split(1, 0);
         let revealed = tiles.flat_map(move |some| {
             let revealed = network.rescaling.upscale(&some, network.precision);
-            (narrowed(&revealed, &inside).clamp(0.0, 1.0) * 255.0).split(1, 0)
+            let revealed = narrowed(&revealed, &inside).clamp(0.0, 1.0) * 255.0;
+            extended(&revealed, size).split(1, 0)
         });
         secrets.into_iter().zip(revealed).map(|(secret, revealed)| secret - revealed)
     }
@@ -151,7 +161,8 @@ impl Enhancement {
     }
 }
 
-/// What makes a carrier another one than all others, so that a payload counts where it was put alone.
+/// What makes a carrier another one than all others, so that a payload counts where it was put alone. The height
+/// and width are the stego's.
 fn place(grid: Grid, [height, width]: [i64; 2], carrier: &Range<i64>) -> Vec<u8> {
     let numbers = [grid.rows() as i64, grid.columns() as i64, height, width, carrier.start];
     numbers.into_iter().flat_map(i64::to_le_bytes).collect()

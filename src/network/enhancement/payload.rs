@@ -13,7 +13,7 @@
 use crate::network::passphrase::{Key, NONCE};
 
 /// Another one for any other way from bytes to secrets: first guesses and neighbourhoods count too.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const LENGTH: usize = 4;
 const CHECKSUM: usize = 4;
 

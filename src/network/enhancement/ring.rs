@@ -19,6 +19,16 @@ pub struct Part {
     pub rows: Range<i64>,
 }
 
+impl Part {
+    /// The rows that it stands for of secrets of `whole` rows, of which `hidden` are hidden: to the last part belong
+    /// those below.
+    pub fn pictured(&self, grid: Grid, hidden: i64, whole: i64) -> Range<i64> {
+        let rows = grid.rows() as i64;
+        let (start, end) = (self.rows.start * rows, self.rows.end * rows);
+        start..if end == hidden { whole } else { end }
+    }
+}
+
 /// A part and its carrier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -80,6 +90,10 @@ mod tests {
                 assert!(height < 16 || carried.into_iter().eq(0..height), "{grid} {height}");
                 let starts = ring.iter().map(|link| link.part.rows.start * rows as i64);
                 assert!(starts.map(|row| row % 8).all(|row| row == 0));
+                let pictured =
+                    |Link { part, .. }: &Link| part.pictured(grid, height, height + least - 1);
+                let last = ring.iter().map(pictured).map(|rows| rows.end).max();
+                assert!(height < 16 || last == Some(height + least - 1));
             }
         }
     }

@@ -79,6 +79,26 @@ fn enhanced_stegos_reveal_more() {
     }
 }
 
+/// Nothing is hidden there by the network, whose pictures repeat their edge.
+#[test]
+fn enhanced_stegos_reveal_what_lies_beyond_the_hidden_area() {
+    let model = model(9);
+    let (width, height) = SIZE;
+    let beyond = |stego: &Frame| {
+        let revealed = model.reveal(stego, None).unwrap();
+        let pairs = secrets(&model).into_iter().zip(&revealed);
+        let errors = pairs.flat_map(|(secret, other)| {
+            let error = |k: usize| f64::from(secret.pixels()[k]) - f64::from(other.pixels()[k]);
+            let place = |k: &usize| k / 3 % width >= 96 || k / 3 / width >= 96;
+            (0..width * height * 3).filter(place).map(error).collect::<Vec<_>>()
+        });
+        let errors: Vec<_> = errors.collect();
+        errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64
+    };
+    let [plain, enhanced] = [false, true].map(|enhance| beyond(&stego(&model, None, enhance)));
+    assert!(enhanced < plain / 4.0, "{plain} {enhanced}");
+}
+
 #[test]
 fn refined_stegos_are_enhanced_too() {
     let model = model(4);
@@ -131,9 +151,9 @@ fn one_changed_bit_costs_one_part_of_its_secrets() {
 }
 
 /// Coded levels of a few tens for all secrets of a part.
-fn some_levels(grid: Grid, rows: &Range<i64>) -> Vec<u8> {
+fn some_levels(grid: Grid, rows: Range<i64>) -> Vec<u8> {
     let columns = SIZE.0.div_ceil(SIDE);
-    let blocks = ((rows.end - rows.start) as usize * grid.rows()).div_ceil(SIDE) * columns;
+    let blocks = ((rows.end - rows.start) as usize).div_ceil(SIDE) * columns;
     let value = |k: usize| if k % 2003 == 5 { 40.0 } else { 0.0 };
     let frequencies = Frequencies { columns, values: (0..blocks * VALUES).map(value).collect() };
     let (mut contexts, mut writer) = (Contexts::default(), Writer::new(1000));
@@ -162,11 +182,13 @@ fn forged_payloads_are_revealed_without_a_panic() {
         for (step, coded) in payloads {
             let pixels = picture(0).to_tensor(Device::Cpu) * 255.0;
             for link in ring(grid, size[0]) {
-                let place = place(grid, size, &link.carrier);
+                let place = place(grid, [height as i64, width as i64], &link.carrier);
                 let base = base(grid, false);
                 let carrier = Carrier { rows: link.carrier, width: size[1], base, sealed: false };
                 let steps = vec![step; grid.columns()];
-                let coded = coded.clone().unwrap_or_else(|| some_levels(grid, &link.part.rows));
+                let coded = coded.clone().unwrap_or_else(|| {
+                    some_levels(grid, link.part.pictured(grid, size[0], height as i64))
+                });
                 let bytes = Payload { steps, coded }.into_bytes(&place, None);
                 let start = carrier.rows.start;
                 let rows = pixels.narrow(2, start, carrier.rows.end - start);

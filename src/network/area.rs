@@ -3,7 +3,8 @@
 
 use tch::Tensor;
 
-use crate::network::{Frame, Grid};
+use super::Grid;
+use super::decomposition::dims;
 
 /// The part of a frame, from its upper left corner, that the grid and the wavelet divide.
 #[derive(Clone, Copy)]
@@ -34,13 +35,12 @@ impl Area {
     pub fn of(self, picture: &Tensor) -> Tensor {
         picture.narrow(2, 0, self.height).narrow(3, 0, self.width)
     }
+}
 
-    /// A picture of the part, extended from its edge to a frame's size.
-    pub fn extended(self, picture: &Tensor, frame: &Frame) -> Tensor {
-        let right = frame.width() as i64 - self.width;
-        let below = frame.height() as i64 - self.height;
-        picture.replication_pad2d([0, right, 0, below])
-    }
+/// Pictures N×C×H×W of the part, extended from their edge to a frame's height and width.
+pub fn extended(pictures: &Tensor, [height, width]: [i64; 2]) -> Tensor {
+    let (_, _, own_height, own_width) = dims(pictures);
+    pictures.replication_pad2d([0, width - own_width, 0, height - own_height])
 }
 
 /// How many pictures a GPU works on at once whose feature maps have so many positions. Alone a small one
