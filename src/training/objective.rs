@@ -67,7 +67,12 @@ impl Batch {
 
     /// Of the digits that its stegos carry.
     fn base(&self) -> u8 {
-        base(self.grid, self.scrambling.is_some())
+        base(self.grid, self.sealed())
+    }
+
+    /// Whether its mosaics are hidden scrambled.
+    fn sealed(&self) -> bool {
+        self.scrambling.is_some()
     }
 }
 
@@ -224,7 +229,7 @@ impl Objective {
 fn any_digits(stego: &Tensor, batch: &Batch) -> Digits {
     let base = batch.base();
     let values = stego.detach().randint_like(base.into());
-    Digits { values, base, sealed: batch.scrambling.is_some() }
+    Digits { values, base, sealed: batch.sealed() }
 }
 
 fn rescaling(modules: &Modules, grid: Grid) -> Option<&Rescaling> {

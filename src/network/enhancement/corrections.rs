@@ -12,7 +12,7 @@ use crate::network::{Frame, Grid};
 use super::chance::Reader;
 use super::coefficients::code;
 use super::contexts::Contexts;
-use super::digits::{Carrier, base};
+use super::digits::Carrier;
 use super::payload::Payload;
 use super::place;
 use super::ring::{Link, Part, ring};
@@ -50,8 +50,7 @@ impl Corrections {
         let size = stego.size();
         let read = |Link { carrier: rows, part }: Link| {
             let place = place(grid, size, &rows);
-            let sealed = key.is_some();
-            let carrier = Carrier { rows, width, base: base(grid, sealed), sealed };
+            let carrier = Carrier::new(grid, key.is_some(), rows, width);
             let payload = Payload::read(&carrier.read(stego), &place, grid.columns(), key)?;
             let reader = Reader::new(&payload.coded);
             let steps = payload.steps.into_iter();

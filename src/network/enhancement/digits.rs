@@ -26,12 +26,14 @@ pub struct Carrier {
     /// In pixels.
     pub width: i64,
     /// Of the digits.
-    pub base: u8,
+    base: u8,
     /// Whether there is a passphrase.
-    pub sealed: bool,
+    sealed: bool,
+    group: Group,
 }
 
 /// So many bits go into so many digits, as one number.
+#[derive(Clone, Copy, Debug)]
 struct Group {
     bits: u32,
     digits: usize,
@@ -56,9 +58,18 @@ impl Group {
 }
 
 impl Carrier {
+    /// Those of a grid's stegos, with a passphrase or without one.
+    pub fn new(grid: Grid, sealed: bool, rows: Range<i64>, width: i64) -> Self {
+        Self::of(base(grid, sealed), sealed, rows, width)
+    }
+
+    fn of(base: u8, sealed: bool, rows: Range<i64>, width: i64) -> Self {
+        Self { rows, width, base, sealed, group: Group::of(base) }
+    }
+
     /// Whole bytes that fit.
     pub fn capacity(&self) -> usize {
-        let Group { bits, digits } = Group::of(self.base);
+        let Group { bits, digits } = self.group;
         self.values() / digits * bits as usize / 8
     }
 
@@ -72,7 +83,7 @@ impl Carrier {
         let rows = stego.pixels().chunks_exact(stride).take(self.rows.end as usize);
         let rows = rows.skip(self.rows.start as usize).flat_map(|row| &row[..length]);
         let values: Vec<u8> = rows.copied().collect();
-        let (Group { bits, digits }, base) = (Group::of(self.base), u64::from(self.base));
+        let (Group { bits, digits }, base) = (self.group, u64::from(self.base));
         let number = |values: &[u8]| {
             values.iter().rev().fold(0, |number, value| number * base + u64::from(*value) % base)
         };
@@ -81,7 +92,7 @@ impl Carrier {
 
     /// What digits its values have to have, 1×3×H×W, for bytes that fit; [`FREE`] after them.
     pub fn digits(&self, bytes: &[u8], device: Device) -> Digits {
-        let (Group { bits, digits }, base) = (Group::of(self.base), u64::from(self.base));
+        let (Group { bits, digits }, base) = (self.group, u64::from(self.base));
         // The last number may lack bits.
         let bytes = bytes.iter().copied().chain([0; 8]).map(u64::from);
         let place = move |number: u64| (0..digits as u32).map(move |k| number / base.pow(k) % base);
@@ -123,7 +134,7 @@ mod tests {
         // Two columns are not hidden in.
         let frame = |value: u8| Frame::new(7, 6, vec![value; 7 * 6 * 3]).unwrap();
         for (base, capacity) in [(2, 7), (3, 11), (4, 15)] {
-            let carrier = Carrier { rows: 2..6, width: 5, base, sealed: false };
+            let carrier = Carrier::of(base, false, 2..6, 5);
             assert_eq!(carrier.capacity(), capacity);
             for bytes in [vec![1, 2, 255, 0, 170], (0..capacity as u8).map(|k| !k).collect()] {
                 let stego = frame(100).to_tensor(Device::Cpu) * 255.0;

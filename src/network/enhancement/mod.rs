@@ -76,10 +76,9 @@ impl Enhancement {
         let stego = hidden.clamp(0.0, 1.0);
         let (height, width) = (stego.size()[2], stego.size()[3]);
         let sealed = self.scrambling.is_some();
-        let base = base(network.grid, sealed);
         for Link { carrier: rows, part } in ring(network.grid, height) {
             let mut own = narrowed(&stego, &rows);
-            let carrier = Carrier { rows, width, base, sealed };
+            let carrier = Carrier::new(network.grid, sealed, rows, width);
             let wanted = wanted() && !exit::has_begun();
             let bytes = wanted.then(|| self.payload(network, &stego, &carrier, &part)).flatten();
             own.copy_(&match bytes {

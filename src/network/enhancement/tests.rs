@@ -10,7 +10,7 @@ use tch::Device;
 use super::chance::Writer;
 use super::choice::write;
 use super::contexts::Contexts;
-use super::digits::{Carrier, base};
+use super::digits::Carrier;
 use super::payload::Payload;
 use super::place;
 use super::ring::ring;
@@ -183,8 +183,7 @@ fn forged_payloads_are_revealed_without_a_panic() {
             let pixels = picture(0).to_tensor(Device::Cpu) * 255.0;
             for link in ring(grid, size[0]) {
                 let place = place(grid, [height as i64, width as i64], &link.carrier);
-                let base = base(grid, false);
-                let carrier = Carrier { rows: link.carrier, width: size[1], base, sealed: false };
+                let carrier = Carrier::new(grid, false, link.carrier, size[1]);
                 let steps = vec![step; grid.columns()];
                 let coded = coded.clone().unwrap_or_else(|| {
                     some_levels(grid, link.part.pictured(grid, size[0], height as i64))
