@@ -99,6 +99,23 @@ fn enhanced_stegos_reveal_what_lies_beyond_the_hidden_area() {
     assert!(enhanced < plain / 4.0, "{plain} {enhanced}");
 }
 
+/// As large an area hides something, but the payload's blocks are those of another size.
+#[test]
+fn a_stego_that_lost_its_edge_is_revealed_as_without_it() {
+    let model = model(4);
+    let (width, height) = (SIZE.0 - 1, SIZE.1);
+    let cut = |frame: &Frame| {
+        let rows = frame.pixels().chunks_exact(SIZE.0 * 3).flat_map(|row| &row[..width * 3]);
+        Frame::new(width, height, rows.copied().collect()).unwrap()
+    };
+    let [plain, enhanced] = [false, true].map(|enhance| {
+        let revealed = model.reveal(&cut(&stego(&model, None, enhance)), None).unwrap();
+        let pairs = secrets(&model).into_iter().zip(&revealed);
+        pairs.map(|(secret, other)| cut(&secret).psnr(other)).sum::<f64>() / 4.0
+    });
+    assert!(enhanced > plain - 3.0 && enhanced < plain + 1.0, "{plain} {enhanced}");
+}
+
 #[test]
 fn refined_stegos_are_enhanced_too() {
     let model = model(4);
